@@ -1,0 +1,112 @@
+/* codec.h -- the part of CPython's marshal format in which batches cross. Level 1.
+ *
+ * C writes the inbox in it and Python reads it with marshal.loads(); Python writes the outbox with
+ * marshal.dumps(x, 2) and C reads it here. Both ends are the same process, so nothing here is a
+ * wire format; still the reader checks every bound, since handlers choose the types.
+ * Format: Python/marshal.c in CPython; version 2 has no references and no short forms. */
+#ifndef FL_CODEC_H
+#define FL_CODEC_H
+
+#include <string.h>
+
+#include "base.h"
+
+struct buf;
+
+/* -- writing: the caller asks buf_room() for the sizes named here, then puts without checks -- */
+
+enum {
+    CODEC_HEAD = 5, /* a list, a tuple, an int32 or the head of a bytes value */
+    CODEC_INT = 15, /* any int64 */
+};
+
+static inline char *codec_u32(char *p, uint32_t n)
+{
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    memcpy(p, &n, 4);
+#else
+    p[0] = (char)n, p[1] = (char)(n >> 8), p[2] = (char)(n >> 16), p[3] = (char)(n >> 24);
+#endif
+    return p + 4;
+}
+
+static inline char *codec_list(char *p, uint32_t items)
+{
+    *p = '[';
+    return codec_u32(p + 1, items);
+}
+
+static inline char *codec_tuple(char *p, uint32_t items)
+{
+    *p = '(';
+    return codec_u32(p + 1, items);
+}
+
+static inline char *codec_none(char *p)
+{
+    *p = 'N';
+    return p + 1;
+}
+
+static inline char *codec_i32(char *p, int32_t n)
+{
+    *p = 'i';
+    return codec_u32(p + 1, (uint32_t)n);
+}
+
+/* CODEC_HEAD + len bytes. */
+static inline char *codec_bytes(char *p, const void *data, uint32_t len)
+{
+    *p = 's';
+    p = codec_u32(p + 1, len);
+    memcpy(p, data, len);
+    return p + len;
+}
+
+/* At most CODEC_INT bytes. */
+char *codec_int(char *p, int64_t n);
+
+/* -- reading -- */
+
+enum codec_type {
+    CODEC_NONE,
+    CODEC_BOOL,   /* .integer is 0 or 1 */
+    CODEC_INTEGER,
+    CODEC_BIG,    /* an int beyond 64 bits; its value is not kept */
+    CODEC_FLOAT,
+    CODEC_BYTES,  /* .data, .len */
+    CODEC_TEXT,   /* the same, UTF-8 */
+    CODEC_LIST,   /* .count values follow; tuples that begin with CODEC_MARK are ours */
+    CODEC_TUPLE,
+    CODEC_SET,
+    CODEC_DICT,   /* .count pairs follow, and then CODEC_END */
+    CODEC_END,    /* ends a dict */
+    CODEC_MARK,   /* the singleton StopIteration: opens an escape tuple, see fastloop.h */
+};
+
+struct codec_value {
+    enum codec_type type;
+    uint32_t count;
+    int64_t integer;
+    double real;
+    const char *data; /* borrowed from what is read */
+    size_t len;
+};
+
+struct codec_reader {
+    const char *at;
+    const char *end;
+};
+
+/* Reads the head of the next value: scalars whole, of containers only the count; their values are
+ * read by further calls. Returns 0, or FL_EOUTBOX for anything that is no such value. */
+int codec_read(struct codec_reader *r, struct codec_value *v);
+
+/* Reads the next value and everything in it, keeping nothing. Returns 0 or FL_EOUTBOX. */
+int codec_skip(struct codec_reader *r);
+
+/* Writes again, in the forms of the inbox, one value that Python wrote: what the self-check at
+ * import compares. Returns 0, -ENOMEM or FL_EOUTBOX. */
+int codec_copy(struct codec_reader *r, struct buf *out);
+
+#endif

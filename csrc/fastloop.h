@@ -1,0 +1,158 @@
+/* fastloop.h -- the public C API. Level 0: anyone may include it, it includes nothing of ours.
+ *
+ * The region between the two cdef marks is, word for word, what cffi declares to Python: nothing in
+ * there may need a preprocessor, and nothing is declared a second time anywhere.
+ *
+ * One loop belongs to one thread. From other threads only fl_wake() may be called. Functions return
+ * >= 0 for success or a count, -errno for failure, or one of the FL_E* below the range of errno. */
+#ifndef FASTLOOP_H
+#define FASTLOOP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* cdef: begin */
+
+#define FL_EPROTO   -4096 /* the peer sent what its protocol does not allow */
+#define FL_ELIMIT   -4097 /* a message over its maximum */
+#define FL_EVALUE   -4098 /* a reply of a type that this framing cannot send */
+#define FL_EOUTBOX  -4099 /* an outbox that is not one: a defect of the caller */
+#define FL_EFDLIMIT -4100 /* this backend cannot watch a descriptor with so large a number */
+#define FL_EIDLE    -4101 /* nothing came for the idle timeout */
+#define FL_ESTALL   -4102 /* the peer took nothing for the write timeout */
+#define FL_EUNSENT  -4103 /* more is waiting for the peer than max_unsent */
+#define FL_EBUSY    -4104 /* max_connections reached */
+#define FL_ESTOP    -4105 /* the server is stopping */
+
+/* The inbox is a list of groups, tuples (kind, listener, ids, items). */
+enum fl_group {
+    FL_OPENED,   /* ids: connections that came; items: None */
+    FL_MESSAGES, /* items: messages; ids: whose, or None where the listener does not want them */
+    FL_CLOSED,   /* ids: connections that are gone; items: why, an error code or 0 each */
+    FL_TIMERS,   /* items: slots of timers that fired; listener -1, ids None */
+    FL_NOTICES,  /* items: (code, count, text) to be logged; listener -1, ids None */
+};
+
+/* The outbox is a flat list: one reply for each message, in the order of the inbox, and commands in
+ * between, which take effect where they stand. A command or a reply that is more than its value is a
+ * tuple that begins with the singleton StopIteration (marshal 'S') and one of these numbers. */
+enum fl_op {
+    /* in the place of a reply, or of the value in FL_SEND and FL_FILL */
+    FL_LATER,      /* (ticket): the reply comes by FL_FILL; later ones wait behind it */
+    FL_FAULT,      /* (): the handler failed: the protocol's error, or a close */
+    FL_LAST,       /* (value): reply, then close */
+    FL_RESP_ERROR, /* (text): a RESP error; may stand anywhere in a RESP value */
+    FL_RESP_PUSH,  /* (list): a RESP3 push; an array to a RESP2 client */
+    FL_RESP_HELLO, /* (version, value): switch to RESP2 or RESP3, then reply */
+    FL_NOTHING,    /* (): no reply at all, also where None is a value of the protocol */
+
+    /* commands */
+    FL_SEND = 32, /* (id, ticket, value): ahead of the hole with this ticket; 0: at the end */
+    FL_FILL,      /* (id, ticket, value): the reply that FL_LATER promised */
+    FL_CLOSE,     /* (id, abort): close when all is sent; or at once, with a reset */
+    FL_PAUSE,     /* (id, on): stop, or go on, reading from it */
+    FL_WATCH,     /* (id): tell by FL_CLOSED when it is gone */
+    FL_CAST,      /* (listener, ids or None, value): to these, or to all of the listener */
+    FL_TIMER,     /* (slot, microseconds): set a timer */
+    FL_CANCEL,    /* (slot) */
+};
+
+/* What a listener's handler wants to be told. */
+enum fl_want {
+    FL_WANT_IDS = 1,
+    FL_WANT_OPENED = 2,
+    FL_WANT_CLOSED = 4,
+};
+
+typedef struct fl_loop fl_loop;
+
+typedef struct {
+    const char *backend;       /* "auto", "epoll", "poll", "select", "kqueue" */
+    uint32_t max_connections;  /* of this loop */
+    uint32_t idle_timeout_ms;  /* close a connection that says nothing for so long; 0: never */
+    uint32_t write_timeout_ms; /* close one that takes nothing for so long; 0: never */
+    uint32_t linger_ms;        /* how long to wait for the peer's end after our last byte */
+    uint32_t high_water;       /* unsent bytes above which a connection is not read */
+    uint32_t low_water;        /* ... and below which it is read again */
+    uint64_t max_unsent;       /* unsent bytes above which sending more closes it; 0: no limit */
+} fl_config;
+
+typedef struct {
+    const char *framing;   /* "raw", "line", "u8", "u16be", ..., "varint", "resp" */
+    const char *delimiter; /* of "line": 1 to 8 bytes; NULL: LF, with a CR before it stripped */
+    uint32_t delimiter_len;
+    uint32_t max_message; /* bytes */
+    uint32_t wants;       /* FL_WANT_* */
+} fl_listener;
+
+typedef struct {
+    uint64_t accepted, refused, closed;
+    uint64_t messages, bytes_in, bytes_out;
+    uint64_t turns, crossings; /* waits; returns to the caller with a batch */
+    uint64_t protocol_errors;
+    uint32_t connections;
+    uint64_t unsent; /* bytes that wait for peers */
+} fl_stats;
+
+/* Returns a new loop, or NULL with *error set to -errno. */
+fl_loop *fl_open(const fl_config *config, int *error);
+
+/* Closes every connection and frees the loop. Listening sockets stay open: they are the caller's. */
+void fl_free(fl_loop *loop);
+
+/* Serves a listening socket, which is borrowed until fl_free() or fl_drain(). Returns the listener's
+ * number, from 0 on, or an error; -EINVAL for a framing that does not exist. */
+int fl_listen(fl_loop *loop, int fd, const fl_listener *listener);
+
+/* One turn: applies the outbox, sends, waits (at most timeout_ms; -1: no limit), reads, and returns
+ * the length of the inbox; 0 after a timeout, a wake-up or a signal. FL_MOVED is added to the length
+ * when the inbox lies elsewhere than at the last call. Waits without the GIL. */
+intptr_t fl_step(fl_loop *loop, const char *outbox, size_t len, int timeout_ms);
+#define FL_MOVED 1073741824
+
+/* Applies and sends a part of the outbox between two slices of a batch. Returns 0 or an error. */
+int fl_flush(fl_loop *loop, const char *outbox, size_t len);
+
+/* The inbox of the last fl_step(), and the bytes allocated there: valid until the next. */
+const char *fl_inbox(fl_loop *loop);
+size_t fl_inbox_size(fl_loop *loop);
+
+/* Makes a running or the next fl_step() return. From any thread; the descriptor takes single bytes,
+ * as signal.set_wakeup_fd() writes them. */
+void fl_wake(fl_loop *loop);
+int fl_wake_fd(fl_loop *loop);
+
+/* For another loop to wait on: a descriptor (-1: this backend has none) and the time until a timer
+ * of this loop is due, in ms (-1: none). */
+int fl_fileno(fl_loop *loop);
+int fl_timeout(fl_loop *loop);
+
+/* Stops accepting, and closes every connection once its replies are sent. */
+void fl_drain(fl_loop *loop);
+
+/* In the child of a fork(): closes the copies of descriptors, says nothing to any peer. */
+void fl_forget(fl_loop *loop);
+
+int fl_alive(fl_loop *loop, uint64_t id);     /* 1 while bytes can be sent to it */
+int64_t fl_unsent(fl_loop *loop, uint64_t id); /* bytes waiting, or -ENOTCONN */
+int fl_address(fl_loop *loop, uint64_t id, int peer, char *out, size_t size);
+void fl_read_stats(fl_loop *loop, fl_stats *out);
+
+/* The backend in use. */
+const char *fl_backend(fl_loop *loop);
+
+/* The name of the n-th backend this library knows (NULL after the last), and whether it works here:
+ * 0, or -errno (-ENOSYS: not of this platform). */
+const char *fl_backend_name(int n);
+int fl_backend_probe(const char *name);
+
+/* Reads what marshal.dumps(x, 2) wrote and writes it back as the inbox does, up to size bytes: the
+ * self-check of the codec. Returns the length or an error. */
+intptr_t fl_codec_echo(const char *in, size_t len, char *out, size_t size);
+
+/* What an error code says, in words. */
+const char *fl_strerror(int code);
+
+/* cdef: end */
+
+#endif

@@ -1,0 +1,42 @@
+/* sock.h -- the only file with socket system calls. Level 1.
+ *
+ * Everything returns >= 0, or -errno; -EAGAIN is a normal answer. EINTR is retried here. Sockets
+ * made here are non-blocking and close-on-exec, and no write raises SIGPIPE. */
+#ifndef FL_SOCK_H
+#define FL_SOCK_H
+
+#include "base.h"
+
+struct iovec;
+
+/* Accepts one connection from a listening socket; `tcp` switches Nagle's algorithm off for it where
+ * it is not inherited from the listener. Returns the descriptor or -errno. */
+int sock_accept(int listener, bool tcp);
+
+/* Makes a listening socket (any that the process was given) fit for the loop: non-blocking,
+ * close-on-exec, TCP_NODELAY. Returns 1 for a TCP socket, 0 for another kind, or -errno. */
+int sock_adopt(int fd);
+
+/* Up to n bytes; 0 is the end of the stream. */
+ssize_t sock_read(int fd, void *data, size_t n);
+
+/* As many of the bytes as the kernel takes. */
+ssize_t sock_send(int fd, const struct iovec *iov, int count);
+
+/* Half-close: we send no more, the peer may. */
+void sock_shutdown(int fd);
+
+/* Closes; with `reset` the peer gets a RST and the kernel forgets what was unsent. */
+void sock_close(int fd, bool reset);
+
+/* Writes the peer's (or our own) address as "127.0.0.1:7000", "[::1]:7000" or a Unix path ("" if
+ * unnamed). Returns its length or -errno. */
+int sock_address(int fd, bool peer, char *out, size_t size);
+
+/* A pipe whose ends are non-blocking and close-on-exec. Returns 0 or -errno. */
+int sock_pipe(int ends[2]);
+
+/* Reads a pipe empty. */
+void sock_drain(int fd);
+
+#endif

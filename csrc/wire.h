@@ -1,0 +1,99 @@
+/* wire.h -- bytes on their way out: queues of spans, and the memory they lie in. Level 1.
+ *
+ * A reply is encoded once, into an arena that lives until the end of the flush, and each
+ * connection's queue holds spans: views of that arena, of the outbox itself (large bodies are not
+ * copied), or of a shared blob. Most turns send everything and free nothing but the spans; what the
+ * kernel refuses is moved to a blob by wire_keep() before the arena is emptied. Replies that follow
+ * each other in the arena and in one queue merge into one span, so a pipelined batch is one send.
+ *
+ * A span may be a hole: the place of a reply that an async handler has not given yet. Nothing
+ * behind a hole is sent before it is filled; that keeps replies in the order of the requests. */
+#ifndef FL_WIRE_H
+#define FL_WIRE_H
+
+#include "base.h"
+
+struct iovec;
+
+struct blob {
+    uint32_t refs;
+    size_t len;
+    char data[];
+};
+
+struct span {
+    struct span *next;
+    const char *data;   /* NULL for a hole */
+    size_t len;
+    uint64_t ticket;    /* of a hole; 0 otherwise */
+    struct blob *owner; /* holds a reference; NULL: borrowed until wire_reset() */
+};
+
+struct queue {
+    struct span *head;
+    struct span *tail;
+};
+
+struct wire {
+    struct chunk *chunk; /* the one being filled; older ones behind it */
+    char *at;
+    char *end;
+    struct span *spare; /* free spans */
+};
+
+void wire_init(struct wire *w);
+void wire_free(struct wire *w);
+
+/* Room for n contiguous bytes at the end of the arena, to be claimed by wire_commit(). NULL when
+ * memory is short. */
+char *wire_room(struct wire *w, size_t n);
+
+/* Appends to q the n bytes that were just written at wire_room(). Returns 0 or -ENOMEM. */
+int wire_commit(struct wire *w, struct queue *q, size_t n);
+
+/* Copies n bytes to the arena and appends them to q. Returns 0 or -ENOMEM. */
+int wire_put(struct wire *w, struct queue *q, const void *data, size_t n);
+
+/* Appends bytes of the outbox: lent, not copied, if they are many; copied if they are few. The
+ * memory must hold until wire_reset(). Returns 0 or -ENOMEM. */
+int wire_body(struct wire *w, struct queue *q, const void *data, size_t n);
+
+/* Appends a hole with this ticket (not 0). Returns 0 or -ENOMEM. */
+int wire_hole(struct wire *w, struct queue *q, uint64_t ticket);
+
+/* Puts all of `filling` in front of the hole with this ticket, and removes the hole if `close` is
+ * set; at the end of q where there is no such hole. `filling` is empty afterwards. Returns whether
+ * the hole was there. */
+bool wire_fill(struct wire *w, struct queue *q, uint64_t ticket, struct queue *filling, bool close);
+
+/* Appends views of all of `shared` to q, which keep its blobs alive. Returns 0 or -ENOMEM. */
+int wire_share(struct wire *w, struct queue *q, const struct queue *shared);
+
+/* A place to come back to when encoding a reply fails half way. */
+struct wire_mark {
+    struct span *tail;
+    size_t len;
+};
+struct wire_mark wire_mark(const struct queue *q);
+void wire_undo(struct wire *w, struct queue *q, struct wire_mark mark);
+
+/* Fills up to max entries with what may be sent now, in order, up to the first hole. */
+int wire_gather(const struct queue *q, struct iovec *iov, int max);
+
+/* Drops the first n bytes, which were sent. */
+void wire_sent(struct wire *w, struct queue *q, size_t n);
+
+/* Moves every borrowed byte of q into blobs, so that q outlives the arena and the outbox. Returns
+ * 0, or -ENOMEM with q as it was. */
+int wire_keep(struct wire *w, struct queue *q);
+
+/* Drops everything in q. */
+void wire_drop(struct wire *w, struct queue *q);
+
+/* Bytes in q. */
+size_t wire_length(const struct queue *q);
+
+/* Empties the arena. No queue may hold a borrowed span any more. */
+void wire_reset(struct wire *w);
+
+#endif
