@@ -39,6 +39,7 @@ struct wire {
     char *at;
     char *end;
     struct span *spare; /* free spans */
+    struct slab *slabs; /* what all spans were allocated in */
 };
 
 void wire_init(struct wire *w);
@@ -66,7 +67,8 @@ int wire_hole(struct wire *w, struct queue *q, uint64_t ticket);
  * the hole was there. */
 bool wire_fill(struct wire *w, struct queue *q, uint64_t ticket, struct queue *filling, bool close);
 
-/* Appends views of all of `shared` to q, which keep its blobs alive. Returns 0 or -ENOMEM. */
+/* Appends views of all of `shared` to q, which keep its blobs alive. Returns 0 or -ENOMEM; what was
+ * appended before memory ran short stays. */
 int wire_share(struct wire *w, struct queue *q, const struct queue *shared);
 
 /* A place to come back to when encoding a reply fails half way. */
