@@ -22,7 +22,8 @@
 #define FL_ESTALL   -4102 /* the peer took nothing for the write timeout */
 #define FL_EUNSENT  -4103 /* more is waiting for the peer than max_unsent */
 #define FL_EBUSY    -4104 /* max_connections reached */
-#define FL_ESTOP    -4105 /* the server is stopping */
+#define FL_EFILES   -4105 /* the process has no descriptors left */
+#define FL_ESTOP    -4106 /* the server is stopping */
 
 /* The inbox is a list of groups, tuples (kind, listener, ids, items). */
 enum fl_group {
@@ -30,7 +31,7 @@ enum fl_group {
     FL_MESSAGES, /* items: messages; ids: whose, or None where the listener does not want them */
     FL_CLOSED,   /* ids: connections that are gone; items: why, an error code or 0 each */
     FL_TIMERS,   /* items: slots of timers that fired; listener -1, ids None */
-    FL_NOTICES,  /* items: (code, count, text) to be logged; listener -1, ids None */
+    FL_NOTICES,  /* items: (code, count) to be logged; listener -1, ids None */
 };
 
 /* The outbox is a flat list: one reply for each message, in the order of the inbox, and commands in
@@ -52,7 +53,7 @@ enum fl_op {
     FL_CLOSE,     /* (id, abort): close when all is sent; or at once, with a reset */
     FL_PAUSE,     /* (id, on): stop, or go on, reading from it */
     FL_WATCH,     /* (id): tell by FL_CLOSED when it is gone */
-    FL_CAST,      /* (listener, ids or None, value): to these, or to all of the listener */
+    FL_CAST,      /* (listener or -1, ids or None, but not id, value): to these, or to all of it */
     FL_TIMER,     /* (slot, microseconds): set a timer */
     FL_CANCEL,    /* (slot) */
 };

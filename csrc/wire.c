@@ -97,6 +97,7 @@ static void push(struct queue *q, struct span *s)
     else
         q->tail->next = s;
     q->tail = s;
+    q->bytes += s->len;
 }
 
 static int append(struct wire *w, struct queue *q, const char *data, size_t len, struct blob *owner)
@@ -133,6 +134,7 @@ int wire_commit(struct wire *w, struct queue *q, size_t n)
     if (tail != NULL && tail->data != NULL && tail->owner == NULL &&
         tail->data + tail->len == w->at) {
         tail->len += n;
+        q->bytes += n;
     } else if (append(w, q, w->at, n, NULL) < 0) {
         return -ENOMEM;
     }
@@ -171,6 +173,7 @@ static void link_all(struct queue *q, struct queue *more)
     else
         q->tail->next = more->head;
     q->tail = more->tail;
+    q->bytes += more->bytes;
 }
 
 bool wire_fill(struct wire *w, struct queue *q, uint64_t ticket, struct queue *filling, bool close)
@@ -186,8 +189,8 @@ bool wire_fill(struct wire *w, struct queue *q, uint64_t ticket, struct queue *f
         link_all(q, filling);
     } else {
         struct span *behind = close ? hole->next : hole;
-        struct queue front = {before == NULL ? NULL : q->head, before};
-        struct queue back = {behind, behind == NULL ? NULL : q->tail};
+        struct queue front = {before == NULL ? NULL : q->head, before, q->bytes};
+        struct queue back = {behind, behind == NULL ? NULL : q->tail, 0};
         if (before != NULL)
             before->next = NULL;
         if (close)
@@ -211,7 +214,7 @@ int wire_share(struct wire *w, struct queue *q, const struct queue *shared)
 
 struct wire_mark wire_mark(const struct queue *q)
 {
-    return (struct wire_mark){q->tail, q->tail == NULL ? 0 : q->tail->len};
+    return (struct wire_mark){q->tail, q->tail == NULL ? 0 : q->tail->len, q->bytes};
 }
 
 static void free_from(struct wire *w, struct span *s)
@@ -233,6 +236,7 @@ void wire_undo(struct wire *w, struct queue *q, struct wire_mark mark)
     mark.tail->next = NULL;
     mark.tail->len = mark.len;
     q->tail = mark.tail;
+    q->bytes = mark.bytes;
 }
 
 int wire_gather(const struct queue *q, struct iovec *iov, int max)
@@ -245,6 +249,7 @@ int wire_gather(const struct queue *q, struct iovec *iov, int max)
 
 void wire_sent(struct wire *w, struct queue *q, size_t n)
 {
+    q->bytes -= n;
     while (q->head != NULL && q->head->data != NULL && n >= q->head->len) {
         struct span *s = q->head;
         n -= s->len;
@@ -310,14 +315,6 @@ void wire_drop(struct wire *w, struct queue *q)
 {
     free_from(w, q->head);
     *q = (struct queue){0};
-}
-
-size_t wire_length(const struct queue *q)
-{
-    size_t n = 0;
-    for (const struct span *s = q->head; s != NULL; s = s->next)
-        n += s->len;
-    return n;
 }
 
 void wire_reset(struct wire *w)

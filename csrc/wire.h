@@ -32,6 +32,7 @@ struct span {
 struct queue {
     struct span *head;
     struct span *tail;
+    size_t bytes;
 };
 
 struct wire {
@@ -75,6 +76,7 @@ int wire_share(struct wire *w, struct queue *q, const struct queue *shared);
 struct wire_mark {
     struct span *tail;
     size_t len;
+    size_t bytes;
 };
 struct wire_mark wire_mark(const struct queue *q);
 void wire_undo(struct wire *w, struct queue *q, struct wire_mark mark);
@@ -91,9 +93,6 @@ int wire_keep(struct wire *w, struct queue *q);
 
 /* Drops everything in q. */
 void wire_drop(struct wire *w, struct queue *q);
-
-/* Bytes in q. */
-size_t wire_length(const struct queue *q);
 
 /* Empties the arena. No queue may hold a borrowed span any more. */
 void wire_reset(struct wire *w);

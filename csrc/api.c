@@ -1,0 +1,64 @@
+/* api.c -- the part of the public API that needs no loop. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+#include "codec.h"
+#include "fastloop.h"
+#include "poller.h"
+
+static const char *const known[] = {"epoll", "kqueue", "poll", "select"};
+
+const char *fl_backend_name(int n)
+{
+    return n >= 0 && (size_t)n < countof(known) ? known[n] : NULL;
+}
+
+int fl_backend_probe(const char *name)
+{
+    struct poller p;
+    int rc = poller_open(&p, name);
+    if (rc == 0)
+        p.ops->close(&p);
+    return rc == -ENOENT ? -ENOSYS : rc;
+}
+
+intptr_t fl_codec_echo(const char *in, size_t len, char *out, size_t size)
+{
+    struct codec_reader r = {in, in + len};
+    struct buf copy = {0};
+    intptr_t rc = codec_copy(&r, &copy);
+    if (rc == 0)
+        rc = copy.len <= size ? (intptr_t)copy.len : -EMSGSIZE;
+    if (rc > 0)
+        memcpy(out, copy.data, copy.len);
+    buf_free(&copy);
+    return rc;
+}
+
+static const struct {
+    int code;
+    const char *words;
+} errors[] = {
+    {FL_EPROTO, "the peer broke the protocol"},
+    {FL_ELIMIT, "a message over its maximum size"},
+    {FL_EVALUE, "a reply of a type that this framing cannot send"},
+    {FL_EOUTBOX, "replies that do not fit the batch"},
+    {FL_EFDLIMIT, "a descriptor beyond what this backend can watch"},
+    {FL_EIDLE, "idle timeout"},
+    {FL_ESTALL, "write timeout: the peer takes nothing"},
+    {FL_EUNSENT, "more is waiting for the peer than max_unsent"},
+    {FL_EBUSY, "max_connections reached"},
+    {FL_EFILES, "no descriptors left"},
+    {FL_ESTOP, "the server is stopping"},
+};
+
+const char *fl_strerror(int code)
+{
+    for (size_t i = 0; i < countof(errors); i++) {
+        if (errors[i].code == code)
+            return errors[i].words;
+    }
+    return code < 0 && code > -4096 ? strerror(-code) : "no error";
+}

@@ -1,0 +1,165 @@
+/* conn.h -- connections: the table they live in, and the steps of one. Level 3.
+ *
+ * A driver (io_ready.c) does the system calls and tells a connection what happened: bytes arrived,
+ * bytes were sent, the peer closed, time is up. The connection frames, queues, and says what it
+ * wants next. It never does I/O, so that every driver shares this one state machine.
+ *
+ * A connection is named by an id, generation and index in one number, which is also its poller tag.
+ * An id that is no longer current finds nothing: a late reply is dropped, never misdelivered. */
+#ifndef FL_CONN_H
+#define FL_CONN_H
+
+#include "fastloop.h"
+#include "frame.h"
+#include "inbox.h"
+#include "list.h"
+#include "timer.h"
+#include "wire.h"
+
+enum conn_state {
+    CONN_FREE,   /* in the table's free list */
+    CONN_OPEN,   /* reading, framing, answering */
+    CONN_ENDING, /* no more is read; closes when all is answered and sent */
+    CONN_LINGER, /* all is sent and our side is shut; what the peer still says is discarded */
+    CONN_DEAD,   /* waits for the end of the turn, when it is closed and freed */
+};
+
+enum conn_flag {
+    CONN_EOF = 1,      /* the peer will send no more */
+    CONN_PAUSED = 2,   /* the user wants no messages now */
+    CONN_STALLED = 4,  /* above the high-water mark: not read until below the low one */
+    CONN_BLOCKED = 8,  /* the kernel took not all; we wait for writability */
+    CONN_PARKED = 16,  /* bytes that must wait for earlier replies before they are framed */
+    CONN_DIRTY = 32,   /* in the list of connections to flush */
+    CONN_WATCHED = 64, /* the user asked to be told when it closes */
+    CONN_BROKEN = 128, /* the parked bytes break the protocol: refused once nothing is in flight */
+};
+
+/* Some 128 bytes, and nothing else while it is idle: no buffer, no Python object. */
+struct conn {
+    struct link ready;       /* in conns.ready: has bytes to frame although none arrive */
+    struct wheel_item timer; /* idle, write stall or linger */
+    uint32_t index;
+    struct queue out;  /* what it is to be sent */
+    struct conn *next; /* in conns.dirty, conns.dead or the free list */
+    char *in;          /* owned: an incomplete message; NULL most of the time */
+    uint32_t in_len, in_cap;
+    struct progress progress;
+    int fd;
+    uint32_t generation;
+    uint32_t in_flight; /* messages that have no reply yet */
+    int16_t why;        /* FL_EPROTO - code it closes for; 0: none; negative: errno */
+    uint16_t listener;
+    uint8_t state;
+    uint8_t flags;
+    uint8_t dialect;
+    uint8_t watched; /* IO_* the poller has */
+};
+
+struct listener {
+    int fd; /* borrowed from the caller of fl_listen() */
+    struct framing framing;
+    bool tcp;
+    bool watched;
+};
+
+/* The table, and everything the connections of a loop share. */
+struct conns {
+    struct conn **pages;
+    uint32_t page_count;
+    struct conn *free;
+    struct conn *dirty;
+    struct conn *dead;
+    struct link ready;
+    struct wheel wheel;
+    struct wire wire;
+    struct inbox inbox;
+    struct listener *listeners;
+    uint32_t listener_count;
+    fl_config config;
+    fl_stats stats;
+    uint64_t now_us; /* read once a turn */
+    char *scratch;   /* SCRATCH bytes: where reads go */
+};
+
+enum {
+    CONN_SCRATCH = 64 * 1024, /* fairness: at most this is read from one connection in a turn */
+    CONN_MESSAGES = 64,       /* ... and so many messages of it may be unanswered */
+    CONN_BATCH = 1024,        /* messages in one crossing, about; more leave the CPU's cache */
+    CONN_BATCH_BYTES = 256 * 1024,
+};
+
+int conns_init(struct conns *t, const fl_config *config);
+void conns_free(struct conns *t);
+
+/* A new connection of a listener on this descriptor, which it owns from now on. NULL when memory is
+ * short (the descriptor stays the caller's). */
+struct conn *conn_open(struct conns *t, int fd, uint32_t listener);
+
+uint64_t conn_id(const struct conn *c);
+
+/* The connection with this id if it is current and not dead, or NULL. */
+struct conn *conn_find(const struct conns *t, uint64_t id);
+
+/* All connections by index: the n-th or NULL if that place is free; n < conns_places(). */
+uint32_t conns_places(const struct conns *t);
+struct conn *conn_at(const struct conns *t, uint32_t n);
+
+static inline const struct framing *conn_framing(const struct conns *t, const struct conn *c)
+{
+    return &t->listeners[c->listener].framing;
+}
+
+/* -- what happened to it -- */
+
+/* Where the driver is to read to, and how much at most. NULL when memory is short. */
+char *conn_room(struct conns *t, struct conn *c, size_t *size);
+
+/* n bytes were read to conn_room(): frames the messages in them. */
+void conn_arrived(struct conns *t, struct conn *c, size_t n);
+
+/* Frames what earlier turns left; the driver calls it for each connection in t->ready. */
+void conn_continue(struct conns *t, struct conn *c);
+
+/* The peer will send no more. */
+void conn_ended(struct conns *t, struct conn *c);
+
+/* n bytes of the queue were sent; `blocked` if the kernel would not take all. */
+void conn_sent(struct conns *t, struct conn *c, size_t n, bool blocked);
+
+/* It is over at once: `why` is -errno, or FL_E*. What is unsent is lost. */
+void conn_fail(struct conns *t, struct conn *c, int why);
+
+/* Its deadline came. */
+void conn_expired(struct conns *t, struct conn *c);
+
+/* -- what it wants -- */
+
+/* IO_READ and IO_WRITE as it stands now. */
+unsigned conn_wants(const struct conn *c);
+
+/* After a flush: moves on to the next state if everything is said. Returns whether the driver is to
+ * shut down our side of the socket now. */
+bool conn_settle(struct conns *t, struct conn *c);
+
+/* -- what the user says -- */
+
+/* Puts it in the list of connections to flush and settle. */
+void conn_touch(struct conns *t, struct conn *c);
+
+/* One message has its reply: the place in the queue is taken. */
+void conn_replied(struct conns *t, struct conn *c);
+
+/* No more messages; closes once all is answered and sent. */
+void conn_close(struct conns *t, struct conn *c);
+
+/* The handler failed: the protocol's error, or a close. */
+void conn_fault(struct conns *t, struct conn *c, struct queue *q);
+
+/* Stops or resumes reading from it. */
+void conn_pause(struct conns *t, struct conn *c, bool on);
+
+/* Frees a dead connection, after the driver closed its descriptor. */
+void conn_release(struct conns *t, struct conn *c);
+
+#endif

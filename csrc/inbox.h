@@ -1,0 +1,68 @@
+/* inbox.h -- what a turn has for Python: messages, connections that came and went, timers, notices.
+ * Level 2.
+ *
+ * Messages are written in marshal form the moment they are framed, one growing run of bytes for each
+ * listener; inbox_encode() joins the runs to the list of groups that fastloop.h describes. The ids of
+ * a batch stay behind until the replies come, which name no connection: they come in this order. */
+#ifndef FL_INBOX_H
+#define FL_INBOX_H
+
+#include "buf.h"
+
+enum { INBOX_NOTICES = 16 }; /* kinds of notice: FL_EPROTO - code */
+
+struct group {
+    struct buf items;  /* messages, marshalled */
+    struct buf ids;    /* uint64_t, one a message */
+    struct buf opened; /* uint64_t */
+    struct buf closed; /* uint64_t id, int64_t why */
+    uint32_t wants;    /* FL_WANT_* */
+    uint32_t replied;  /* how many of `ids` have their reply */
+};
+
+struct inbox {
+    struct group *groups; /* by listener */
+    uint32_t count;
+    uint32_t replying; /* the group whose replies come next */
+    uint32_t messages; /* in all groups, of this turn */
+    bool events;       /* there is anything but messages */
+    struct buf timers; /* int64_t slots */
+    uint32_t notices[INBOX_NOTICES];
+    struct buf encoded;
+};
+
+void inbox_init(struct inbox *in);
+void inbox_free(struct inbox *in);
+
+/* One more listener. Returns its group's number or -ENOMEM. */
+int inbox_group(struct inbox *in, uint32_t wants);
+
+/* Counts a message whose bytes were just added to the group's items. Room for its id must have been
+ * made by inbox_reserve(), which returns 0 or -ENOMEM. */
+int inbox_reserve(struct group *g);
+void inbox_message(struct inbox *in, struct group *g, uint64_t id);
+
+/* Events. What does not fit in memory is not told (-ENOMEM). */
+int inbox_opened(struct inbox *in, uint32_t group, uint64_t id);
+int inbox_closed(struct inbox *in, uint32_t group, uint64_t id, int why);
+int inbox_timer(struct inbox *in, uint32_t slot);
+void inbox_notice(struct inbox *in, int code);
+
+static inline bool inbox_waiting(const struct inbox *in)
+{
+    return in->messages > 0 || in->events;
+}
+
+/* Bytes of messages gathered so far. */
+size_t inbox_bytes(const struct inbox *in);
+
+/* Joins everything to in->encoded and starts anew. Returns its length or -ENOMEM. */
+ssize_t inbox_encode(struct inbox *in);
+
+/* The connection that the next reply is for. Returns false when every message has its reply. */
+bool inbox_reply(struct inbox *in, uint64_t *id);
+
+/* Forgets the rest of the batch: no more replies will come for it. */
+void inbox_settled(struct inbox *in);
+
+#endif

@@ -1,0 +1,313 @@
+/* io_ready.c -- reading and writing when a poller says so.
+ *
+ * Workload: some ten to a few hundred ready connections a turn, one short read each. A read that
+ * fills less than was asked for is the last; the extra one that would say EAGAIN is not made, since
+ * level-triggered pollers report again what came since. Writes are tried at once, and the poller is
+ * asked for writability only after the kernel refused bytes.
+ *
+ * Invariant: what the poller watches is conn->watched, changed only by watch(). A descriptor is
+ * closed only in io_reap(), so none is reused while events of this turn are looked at. */
+#include "io_ready.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "sock.h"
+
+enum {
+    ACCEPT_CAP = 64,       /* connections taken from one listener in a turn */
+    ACCEPT_PAUSE = 100000, /* us without accepting when there are no descriptors left */
+    SEND_VECTORS = 64,
+};
+
+/* Tags that are no connection's: ids stay far below. */
+#define TAG_WAKE     UINT64_MAX
+#define TAG_LISTENER ((uint64_t)1 << 63)
+
+static int open_reserve(void)
+{
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+int io_open(struct io *io, const char *backend)
+{
+    *io = (struct io){.wake = {-1, -1}, .reserve = -1, .accepting = true};
+    int rc = poller_open(&io->poller, backend);
+    if (rc == 0)
+        rc = sock_pipe(io->wake);
+    if (rc == 0)
+        rc = io->poller.ops->set(&io->poller, io->wake[0], 0, IO_READ, TAG_WAKE);
+    io->reserve = open_reserve();
+    if (rc < 0)
+        io_close(io);
+    return rc;
+}
+
+void io_close(struct io *io)
+{
+    if (io->poller.ops != NULL)
+        io->poller.ops->close(&io->poller);
+    int fds[] = {io->wake[0], io->wake[1], io->reserve};
+    for (size_t i = 0; i < countof(fds); i++) {
+        if (fds[i] >= 0)
+            close(fds[i]);
+    }
+    *io = (struct io){.wake = {-1, -1}, .reserve = -1};
+}
+
+/* -- what is watched -- */
+
+int io_watch_listener(struct io *io, struct conns *t, uint32_t listener, bool on)
+{
+    struct listener *l = &t->listeners[listener];
+    if (l->watched == on)
+        return 0;
+    int rc = io->poller.ops->set(&io->poller, l->fd, l->watched ? IO_READ : 0, on ? IO_READ : 0,
+                                 TAG_LISTENER | listener);
+    if (rc == 0)
+        l->watched = on;
+    return rc;
+}
+
+static int watch(struct io *io, struct conn *c, unsigned want)
+{
+    if (want == c->watched)
+        return 0;
+    int rc = io->poller.ops->set(&io->poller, c->fd, c->watched, want, conn_id(c));
+    if (rc == 0)
+        c->watched = (uint8_t)want;
+    return rc;
+}
+
+static void rewatch(struct io *io, struct conns *t, struct conn *c)
+{
+    int rc = watch(io, c, conn_wants(c));
+    if (rc < 0)
+        conn_fail(t, c, rc);
+}
+
+/* -- accepting -- */
+
+static void pause_accepting(struct io *io, struct conns *t, bool pause)
+{
+    io->accept_after = pause ? t->now_us + ACCEPT_PAUSE : 0;
+    for (uint32_t i = 0; i < t->listener_count && io->accepting; i++)
+        io_watch_listener(io, t, i, !pause);
+}
+
+/* A connection that cannot be served gets the protocol's word for it, if there is one. */
+static void turn_away(struct conns *t, int fd, uint32_t listener, int why)
+{
+    const char *busy = t->listeners[listener].framing.protocol->busy;
+    if (busy != NULL) {
+        struct iovec iov = {(void *)(uintptr_t)busy, strlen(busy)};
+        sock_send(fd, &iov, 1);
+        sock_shutdown(fd);
+    }
+    sock_close(fd, false);
+    t->stats.refused++;
+    inbox_notice(&t->inbox, why);
+}
+
+/* No descriptor left: the reserve is given up to take what waits and turn it away; otherwise the
+ * peers would hang and the listener be reported for ever. Then a pause. */
+static void out_of_descriptors(struct io *io, struct conns *t, uint32_t listener)
+{
+    if (io->reserve >= 0)
+        close(io->reserve);
+    for (int i = 0; i < ACCEPT_CAP; i++) {
+        int fd = sock_accept(t->listeners[listener].fd, false);
+        if (fd < 0)
+            break;
+        turn_away(t, fd, listener, FL_EFILES);
+    }
+    io->reserve = open_reserve();
+    pause_accepting(io, t, true);
+}
+
+static void admit(struct io *io, struct conns *t, int fd, uint32_t listener)
+{
+    if (t->stats.connections >= t->config.max_connections) {
+        turn_away(t, fd, listener, FL_EBUSY);
+        return;
+    }
+    struct poller *p = &io->poller;
+    struct conn *c = conn_open(t, fd, listener);
+    if (c == NULL) {
+        turn_away(t, fd, listener, FL_EBUSY);
+        return;
+    }
+    int rc = p->ops->set(p, fd, 0, IO_READ, conn_id(c));
+    if (rc < 0) {
+        turn_away(t, fd, listener, rc == FL_EFDLIMIT ? FL_EFDLIMIT : FL_EBUSY);
+        c->fd = -1;
+        conn_fail(t, c, rc);
+        return;
+    }
+    c->watched = IO_READ;
+}
+
+static void accept_some(struct io *io, struct conns *t, uint32_t listener)
+{
+    const struct listener *l = &t->listeners[listener];
+    for (int i = 0; i < ACCEPT_CAP; i++) {
+        int fd = sock_accept(l->fd, l->tcp);
+        if (fd >= 0) {
+            admit(io, t, fd, listener);
+        } else if (fd == -EMFILE || fd == -ENFILE || fd == -ENOBUFS || fd == -ENOMEM) {
+            out_of_descriptors(io, t, listener);
+            return;
+        } else if (fd == -EAGAIN) {
+            return;
+        } /* anything else is a connection that went while it waited: on to the next */
+    }
+}
+
+/* -- reading and writing -- */
+
+static void read_some(struct conns *t, struct conn *c)
+{
+    size_t size;
+    char *room = conn_room(t, c, &size);
+    if (room == NULL) {
+        conn_fail(t, c, -ENOMEM);
+        return;
+    }
+    ssize_t n = sock_read(c->fd, room, size);
+    if (n > 0)
+        conn_arrived(t, c, (size_t)n);
+    else if (n == 0)
+        conn_ended(t, c);
+    else if (n != -EAGAIN)
+        conn_fail(t, c, (int)n);
+    if (c->flags & CONN_PARKED)
+        conn_touch(t, c);
+}
+
+static void write_some(struct conns *t, struct conn *c)
+{
+    while (c->out.head != NULL && c->out.head->data != NULL) {
+        struct iovec iov[SEND_VECTORS];
+        int count = wire_gather(&c->out, iov, SEND_VECTORS);
+        size_t asked = 0;
+        for (int i = 0; i < count; i++)
+            asked += iov[i].iov_len;
+        ssize_t n = sock_send(c->fd, iov, count);
+        if (n < 0 && n != -EAGAIN) {
+            conn_fail(t, c, (int)n);
+            return;
+        }
+        bool blocked = n < 0 || (size_t)n < asked;
+        conn_sent(t, c, n < 0 ? 0 : (size_t)n, blocked);
+        if (blocked)
+            return;
+    }
+}
+
+static void flush_one(struct io *io, struct conns *t, struct conn *c)
+{
+    if (!(c->flags & CONN_BLOCKED))
+        write_some(t, c);
+    if (c->state != CONN_DEAD && c->out.head != NULL && wire_keep(&t->wire, &c->out) < 0)
+        conn_fail(t, c, -ENOMEM);
+    if (c->state != CONN_DEAD && conn_settle(t, c))
+        sock_shutdown(c->fd);
+    if (c->state != CONN_DEAD)
+        rewatch(io, t, c);
+}
+
+void io_flush(struct io *io, struct conns *t)
+{
+    while (t->dirty != NULL) {
+        struct conn *c = t->dirty;
+        t->dirty = c->next;
+        if (c->state != CONN_DEAD)
+            flush_one(io, t, c);
+        c->flags &= (uint8_t)~CONN_DIRTY;
+        if (c->state == CONN_DEAD) {
+            c->next = t->dead;
+            t->dead = c;
+        }
+    }
+    wire_reset(&t->wire);
+}
+
+/* -- the turn -- */
+
+static void dispatch(struct io *io, struct conns *t, const struct poller_event *ev)
+{
+    if (ev->tag == TAG_WAKE) {
+        sock_drain(io->wake[0]);
+        io->woken = true;
+        return;
+    }
+    if (ev->tag & TAG_LISTENER) {
+        if (io->accepting)
+            accept_some(io, t, (uint32_t)ev->tag);
+        return;
+    }
+    struct conn *c = conn_find(t, ev->tag);
+    if (c == NULL)
+        return;
+    if ((ev->what & IO_WRITE) && (c->flags & CONN_BLOCKED)) {
+        write_some(t, c);
+        conn_touch(t, c);
+    }
+    if ((ev->what & IO_READ) && (c->watched & IO_READ) && c->state != CONN_DEAD)
+        read_some(t, c);
+}
+
+static bool batch_full(const struct conns *t)
+{
+    return t->inbox.messages >= CONN_BATCH || inbox_bytes(&t->inbox) >= CONN_BATCH_BYTES;
+}
+
+/* Only as long as there is room in the batch; what is left is reported again by the poller. */
+static void continue_ready(struct conns *t)
+{
+    struct link now;
+    list_init(&now);
+    list_move(&now, &t->ready);
+    while (!list_empty(&now) && !batch_full(t))
+        conn_continue(t, container_of(now.next, struct conn, ready));
+    list_move(&t->ready, &now);
+}
+
+int io_turn(struct io *io, struct conns *t, int timeout_ms)
+{
+    io->woken = false;
+    if (!list_empty(&t->ready))
+        timeout_ms = 0;
+    int n = io->poller.ops->wait(&io->poller, io->events, IO_EVENTS, timeout_ms);
+    t->now_us = clock_us();
+    t->stats.turns++;
+    if (n == -EINTR) {
+        io->woken = true;
+        n = 0;
+    }
+    if (n < 0)
+        return n;
+    if (io->accept_after != 0 && t->now_us >= io->accept_after)
+        pause_accepting(io, t, false);
+    continue_ready(t);
+    for (int i = 0; i < n && !batch_full(t); i++)
+        dispatch(io, t, &io->events[i]);
+    return 0;
+}
+
+void io_reap(struct io *io, struct conns *t)
+{
+    while (t->dead != NULL) {
+        struct conn *c = t->dead;
+        t->dead = c->next;
+        if (c->fd >= 0) {
+            watch(io, c, 0);
+            sock_close(c->fd, c->why == -ECONNRESET || c->why == FL_ESTALL || c->why == FL_EUNSENT);
+        }
+        conn_release(t, c);
+    }
+}

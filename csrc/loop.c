@@ -1,0 +1,276 @@
+/* loop.c -- one thread, one poller, many connections: the turn, and the public API over it.
+ *
+ * Read this file first. The way of a request: fl_step() -> io_turn() (io_ready.c: wait, read) ->
+ * conn_arrived() (conn.c: frame into the inbox) -> Python -> fl_step() -> outbox_apply() (outbox.c:
+ * replies to queues) -> io_flush() (io_ready.c: one send each). frame_*.c is how messages look, and
+ * poller_*.c how waiting is done.
+ *
+ * Invariants: only the thread that opened the loop comes here, but for fl_wake(). Connections are
+ * freed in io_reap() alone, when no event of a turn is being looked at. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "fastloop.h"
+#include "io_ready.h"
+#include "outbox.h"
+#include "sock.h"
+
+struct fl_loop {
+    struct conns conns;
+    struct io io;
+    struct heap timers; /* the user's */
+    const char *inbox;  /* where the caller believes the inbox to be */
+    size_t inbox_size;
+};
+
+fl_loop *fl_open(const fl_config *config, int *error)
+{
+    fl_loop *l = calloc(1, sizeof *l);
+    if (l == NULL) {
+        *error = -ENOMEM;
+        return NULL;
+    }
+    *error = conns_init(&l->conns, config);
+    if (*error == 0)
+        *error = io_open(&l->io, config->backend);
+    if (*error < 0) {
+        conns_free(&l->conns);
+        free(l);
+        return NULL;
+    }
+    heap_init(&l->timers);
+    l->conns.now_us = clock_us();
+    wheel_init(&l->conns.wheel, l->conns.now_us);
+    return l;
+}
+
+static void close_all(fl_loop *l)
+{
+    for (uint32_t i = 0; i < conns_places(&l->conns); i++) {
+        struct conn *c = conn_at(&l->conns, i);
+        if (c != NULL && c->fd >= 0)
+            close(c->fd);
+    }
+}
+
+static void release(fl_loop *l)
+{
+    io_close(&l->io);
+    heap_free(&l->timers);
+    conns_free(&l->conns);
+    free(l);
+}
+
+void fl_free(fl_loop *l)
+{
+    if (l == NULL)
+        return;
+    /* Listeners go on existing, so the poller must let go of them by name. */
+    for (uint32_t i = 0; i < l->conns.listener_count; i++)
+        io_watch_listener(&l->io, &l->conns, i, false);
+    close_all(l);
+    release(l);
+}
+
+/* The poller is shared with the parent and must not be told anything: only descriptors are closed.
+ */
+void fl_forget(fl_loop *l)
+{
+    close_all(l);
+    release(l);
+}
+
+int fl_listen(fl_loop *l, int fd, const fl_listener *spec)
+{
+    struct conns *t = &l->conns;
+    struct listener listener = {.fd = fd};
+    int rc = framing_init(&listener.framing, spec->framing, spec->delimiter, spec->delimiter_len,
+                          spec->max_message);
+    if (rc < 0)
+        return rc;
+    rc = sock_adopt(fd);
+    if (rc < 0)
+        return rc;
+    listener.tcp = rc == 1;
+    struct listener *all = realloc(t->listeners, (t->listener_count + 1) * sizeof *all);
+    if (all == NULL)
+        return -ENOMEM;
+    t->listeners = all;
+    int n = inbox_group(&t->inbox, spec->wants);
+    if (n < 0)
+        return n;
+    all[n] = listener;
+    t->listener_count++;
+    rc = io_watch_listener(&l->io, t, (uint32_t)n, true);
+    return rc < 0 ? rc : n;
+}
+
+/* -- the turn -- */
+
+static int sooner(int a, int b)
+{
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
+/* Milliseconds until something of ours is due; -1: nothing. */
+static int due(const fl_loop *l, uint64_t now)
+{
+    int ms = sooner(wheel_timeout(&l->conns.wheel, now), heap_timeout(&l->timers, now));
+    if (l->io.accept_after != 0) {
+        uint64_t left = l->io.accept_after > now ? l->io.accept_after - now : 0;
+        ms = sooner(ms, (int)(left / 1000 + 1));
+    }
+    return ms;
+}
+
+static void expire(fl_loop *l)
+{
+    struct conns *t = &l->conns;
+    struct link expired;
+    uint32_t slot;
+    list_init(&expired);
+    wheel_expire(&t->wheel, t->now_us, &expired);
+    while (!list_empty(&expired)) {
+        struct wheel_item *item = container_of(expired.next, struct wheel_item, link);
+        list_remove(&item->link);
+        conn_expired(t, container_of(item, struct conn, timer));
+    }
+    while (heap_pop(&l->timers, t->now_us, &slot))
+        inbox_timer(&t->inbox, slot);
+}
+
+static void send_all(fl_loop *l)
+{
+    io_flush(&l->io, &l->conns);
+    io_reap(&l->io, &l->conns);
+}
+
+static intptr_t hand_over(fl_loop *l)
+{
+    struct inbox *in = &l->conns.inbox;
+    if (!inbox_waiting(in))
+        return 0;
+    ssize_t n = inbox_encode(in);
+    if (n < 0)
+        return n;
+    if (n >= FL_MOVED)
+        return -EMSGSIZE;
+    l->conns.stats.crossings++;
+    bool moved = in->encoded.data != l->inbox || in->encoded.cap != l->inbox_size;
+    l->inbox = in->encoded.data;
+    l->inbox_size = in->encoded.cap;
+    return moved ? n + FL_MOVED : n;
+}
+
+intptr_t fl_step(fl_loop *l, const char *outbox, size_t len, int timeout_ms)
+{
+    struct conns *t = &l->conns;
+    int rc = outbox_apply(t, &l->timers, outbox, len);
+    inbox_settled(&t->inbox);
+    send_all(l);
+    if (rc < 0)
+        return rc;
+    uint64_t now = clock_us();
+    uint64_t until = timeout_ms < 0 ? UINT64_MAX : now + (uint64_t)timeout_ms * 1000;
+    do {
+        int left = until == UINT64_MAX ? -1 : (int)((until - now + 999) / 1000);
+        rc = io_turn(&l->io, t, inbox_waiting(&t->inbox) ? 0 : sooner(left, due(l, now)));
+        if (rc < 0)
+            return rc;
+        now = t->now_us;
+        expire(l);
+        send_all(l);
+    } while (!inbox_waiting(&t->inbox) && !l->io.woken && now < until);
+    return hand_over(l);
+}
+
+int fl_flush(fl_loop *l, const char *outbox, size_t len)
+{
+    int rc = outbox_apply(&l->conns, &l->timers, outbox, len);
+    send_all(l);
+    return rc;
+}
+
+const char *fl_inbox(fl_loop *l)
+{
+    return l->inbox;
+}
+
+size_t fl_inbox_size(fl_loop *l)
+{
+    return l->inbox_size;
+}
+
+/* -- beside the turn -- */
+
+void fl_wake(fl_loop *l)
+{
+    ssize_t n = write(l->io.wake[1], "", 1);
+    (void)n; /* a full pipe wakes as well */
+}
+
+int fl_wake_fd(fl_loop *l)
+{
+    return l->io.wake[1];
+}
+
+int fl_fileno(fl_loop *l)
+{
+    return l->io.poller.ops->fileno(&l->io.poller);
+}
+
+int fl_timeout(fl_loop *l)
+{
+    if (!list_empty(&l->conns.ready) || inbox_waiting(&l->conns.inbox))
+        return 0;
+    return due(l, clock_us());
+}
+
+void fl_drain(fl_loop *l)
+{
+    struct conns *t = &l->conns;
+    for (uint32_t i = 0; i < t->listener_count; i++)
+        io_watch_listener(&l->io, t, i, false);
+    l->io.accepting = false;
+    for (uint32_t i = 0; i < conns_places(t); i++) {
+        struct conn *c = conn_at(t, i);
+        if (c != NULL && c->state == CONN_OPEN)
+            conn_close(t, c);
+    }
+}
+
+int fl_alive(fl_loop *l, uint64_t id)
+{
+    const struct conn *c = conn_find(&l->conns, id);
+    return c != NULL && c->state == CONN_OPEN;
+}
+
+int64_t fl_unsent(fl_loop *l, uint64_t id)
+{
+    const struct conn *c = conn_find(&l->conns, id);
+    return c == NULL ? -ENOTCONN : (int64_t)c->out.bytes;
+}
+
+int fl_address(fl_loop *l, uint64_t id, int peer, char *out, size_t size)
+{
+    const struct conn *c = conn_find(&l->conns, id);
+    return c == NULL ? -ENOTCONN : sock_address(c->fd, peer != 0, out, size);
+}
+
+void fl_read_stats(fl_loop *l, fl_stats *out)
+{
+    *out = l->conns.stats;
+    out->unsent = 0;
+    for (uint32_t i = 0; i < conns_places(&l->conns); i++) {
+        const struct conn *c = conn_at(&l->conns, i);
+        out->unsent += c == NULL ? 0 : c->out.bytes;
+    }
+}
+
+const char *fl_backend(fl_loop *l)
+{
+    return l->io.poller.ops->name;
+}

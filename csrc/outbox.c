@@ -1,0 +1,310 @@
+/* outbox.c -- applying replies and commands.
+ *
+ * Workload: hundreds of plain replies and rarely a command. A plain reply costs a look at its first
+ * byte, the lookup of its connection and the encoding of its protocol.
+ *
+ * The bytes come from marshal.dumps() in this process, but their types from the user's handlers:
+ * each read is checked, and a wrong type harms only its own connection. */
+#include "outbox.h"
+
+#include <errno.h>
+
+#include "clock.h"
+
+enum { SHARE = 1024 }; /* a broadcast from this size on is kept once for all receivers */
+
+/* Steps into a tuple that begins with the mark and a number. */
+static bool enter(struct codec_reader *r, int64_t *op)
+{
+    struct codec_reader inside = *r;
+    struct codec_value v = {0};
+    if (inside.end - inside.at < 7 || inside.at[0] != '(' || inside.at[5] != 'S')
+        return false;
+    if (codec_read(&inside, &v) < 0 || codec_read(&inside, &v) < 0)
+        return false;
+    if (codec_read(&inside, &v) < 0 || v.type != CODEC_INTEGER)
+        return false;
+    *op = v.integer;
+    *r = inside;
+    return true;
+}
+
+static int read_int(struct codec_reader *r, int64_t *n)
+{
+    struct codec_value v = {0};
+    int rc = codec_read(r, &v);
+    *n = v.integer;
+    return rc == 0 && v.type != CODEC_INTEGER && v.type != CODEC_BOOL ? FL_EOUTBOX : rc;
+}
+
+/* -- values -- */
+
+/* Encodes the value that comes next for c to q. Returns 0 or FL_EOUTBOX: anything else that is
+ * wrong ends in an answer or a close of this connection alone. */
+static int say(struct conns *t, struct conn *c, struct queue *q, struct codec_reader *r)
+{
+    struct codec_reader start = *r;
+    int64_t op;
+    if (enter(r, &op)) {
+        if (op == FL_NOTHING)
+            return 0;
+        if (op == FL_FAULT) {
+            conn_fault(t, c, q);
+            return 0;
+        }
+        if (op == FL_LAST) {
+            int rc = say(t, c, q, r);
+            conn_close(t, c);
+            return rc;
+        }
+        *r = start; /* the protocol's own */
+    }
+    struct wire_mark mark = wire_mark(q);
+    const struct framing *f = conn_framing(t, c);
+    int rc = f->protocol->reply(f, &c->dialect, r, &t->wire, q);
+    if (likely(rc >= 0))
+        return 0;
+    wire_undo(&t->wire, q, mark);
+    if (rc == -ENOMEM) {
+        conn_fail(t, c, rc);
+    } else {
+        inbox_notice(&t->inbox, FL_EVALUE);
+        conn_fault(t, c, q);
+    }
+    *r = start;
+    return codec_skip(r);
+}
+
+static int say_later(struct conns *t, struct conn *c, struct codec_reader *r)
+{
+    int64_t ticket;
+    int rc = read_int(r, &ticket);
+    if (rc < 0)
+        return rc;
+    if (wire_hole(&t->wire, &c->out, (uint64_t)ticket) < 0)
+        conn_fail(t, c, -ENOMEM);
+    conn_touch(t, c);
+    return 0;
+}
+
+/* The reply to the next message of the batch. */
+static int reply(struct conns *t, struct codec_reader *r)
+{
+    uint64_t id;
+    if (!inbox_reply(&t->inbox, &id))
+        return FL_EOUTBOX;
+    struct conn *c = conn_find(t, id);
+    if (c == NULL)
+        return codec_skip(r);
+    struct codec_reader inside = *r;
+    int64_t op;
+    if (*r->at == '(' && enter(&inside, &op) && op == FL_LATER) {
+        *r = inside;
+        return say_later(t, c, r);
+    }
+    int rc = say(t, c, &c->out, r);
+    if (c->state != CONN_DEAD)
+        conn_replied(t, c);
+    return rc;
+}
+
+/* -- commands -- */
+
+/* A connection that something is to be sent to beside its replies: bounded, unlike those. */
+static struct conn *receiver(struct conns *t, struct conn *c)
+{
+    if (c == NULL || c->state != CONN_OPEN)
+        return NULL;
+    if (t->config.max_unsent > 0 && c->out.bytes > t->config.max_unsent) {
+        inbox_notice(&t->inbox, FL_EUNSENT);
+        conn_fail(t, c, FL_EUNSENT);
+        return NULL;
+    }
+    return c;
+}
+
+static int send_value(struct conns *t, struct conn *c, int64_t ticket, struct codec_reader *r)
+{
+    c = receiver(t, c);
+    if (c == NULL)
+        return codec_skip(r);
+    struct queue q = {0};
+    struct queue *to = ticket == 0 ? &c->out : &q;
+    int rc = say(t, c, to, r);
+    if (c->state == CONN_DEAD) {
+        wire_drop(&t->wire, &q);
+        return rc;
+    }
+    if (ticket != 0)
+        wire_fill(&t->wire, &c->out, (uint64_t)ticket, &q, false);
+    conn_touch(t, c);
+    return rc;
+}
+
+static int fill_value(struct conns *t, struct conn *c, int64_t ticket, struct codec_reader *r)
+{
+    if (c == NULL)
+        return codec_skip(r);
+    struct queue q = {0};
+    int rc = say(t, c, &q, r);
+    if (c->state == CONN_DEAD) {
+        wire_drop(&t->wire, &q);
+        return rc;
+    }
+    if (wire_fill(&t->wire, &c->out, (uint64_t)ticket, &q, true))
+        conn_replied(t, c);
+    conn_touch(t, c);
+    return rc;
+}
+
+/* A value that many receive, encoded once for each dialect that occurs among them. */
+struct cast {
+    struct codec_reader value;
+    struct queue encoded[4]; /* by dialect */
+    bool ready[4];
+};
+
+static int cast_to(struct conns *t, struct conn *c, struct cast *cast)
+{
+    c = receiver(t, c);
+    if (c == NULL)
+        return 0;
+    int n = c->dialect & 3;
+    if (!cast->ready[n]) {
+        struct codec_reader value = cast->value;
+        int rc = say(t, c, &cast->encoded[n], &value);
+        if (rc < 0)
+            return rc;
+        if (cast->encoded[n].bytes >= SHARE && wire_keep(&t->wire, &cast->encoded[n]) < 0)
+            return -ENOMEM;
+        cast->ready[n] = true;
+    }
+    if (wire_share(&t->wire, &c->out, &cast->encoded[n]) < 0)
+        conn_fail(t, c, -ENOMEM);
+    conn_touch(t, c);
+    return 0;
+}
+
+static int cast_to_ids(struct conns *t, struct codec_reader ids, uint32_t count, int64_t but,
+                       struct cast *cast)
+{
+    for (; count > 0; count--) {
+        int64_t id;
+        int rc = read_int(&ids, &id);
+        if (rc == 0 && id != but)
+            rc = cast_to(t, conn_find(t, (uint64_t)id), cast);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int cast_to_all(struct conns *t, int64_t listener, int64_t but, struct cast *cast)
+{
+    int rc = 0;
+    for (uint32_t i = 0; i < conns_places(t) && rc == 0; i++) {
+        struct conn *c = conn_at(t, i);
+        if (c != NULL && (listener < 0 || c->listener == listener) && conn_id(c) != (uint64_t)but)
+            rc = cast_to(t, c, cast);
+    }
+    return rc;
+}
+
+static int broadcast(struct conns *t, struct codec_reader *r)
+{
+    int64_t listener, but;
+    struct codec_value v = {0};
+    struct cast cast = {0};
+    int rc = read_int(r, &listener);
+    struct codec_reader ids = *r;
+    if (rc < 0 || codec_skip(r) < 0 || read_int(r, &but) < 0)
+        return FL_EOUTBOX;
+    cast.value = *r;
+    if (codec_skip(r) < 0 || codec_read(&ids, &v) < 0)
+        return FL_EOUTBOX;
+    if (v.type == CODEC_NONE)
+        rc = cast_to_all(t, listener, but, &cast);
+    else if (v.type == CODEC_LIST || v.type == CODEC_TUPLE || v.type == CODEC_SET)
+        rc = cast_to_ids(t, ids, v.count, but, &cast);
+    else
+        rc = FL_EOUTBOX;
+    for (size_t i = 0; i < countof(cast.encoded); i++)
+        wire_drop(&t->wire, &cast.encoded[i]);
+    return rc;
+}
+
+static int timer_command(struct heap *timers, int64_t op, struct codec_reader *r)
+{
+    int64_t slot, after;
+    if (read_int(r, &slot) < 0 || slot < 0 || slot > INT32_MAX)
+        return FL_EOUTBOX;
+    if (op == FL_CANCEL) {
+        heap_cancel(timers, (uint32_t)slot);
+        return 0;
+    }
+    if (read_int(r, &after) < 0)
+        return FL_EOUTBOX;
+    return heap_set(timers, (uint32_t)slot, clock_us() + (uint64_t)(after < 0 ? 0 : after));
+}
+
+static int connection_command(struct conns *t, int64_t op, struct codec_reader *r)
+{
+    int64_t id, argument = 0;
+    if (read_int(r, &id) < 0 || (op != FL_WATCH && read_int(r, &argument) < 0))
+        return FL_EOUTBOX;
+    struct conn *c = conn_find(t, (uint64_t)id);
+    if (op == FL_SEND)
+        return send_value(t, c, argument, r);
+    if (op == FL_FILL)
+        return fill_value(t, c, argument, r);
+    if (c == NULL)
+        return 0;
+    if (op == FL_CLOSE && argument)
+        conn_fail(t, c, -ECONNRESET);
+    else if (op == FL_CLOSE)
+        conn_close(t, c);
+    else if (op == FL_PAUSE)
+        conn_pause(t, c, argument != 0);
+    else
+        c->flags |= CONN_WATCHED;
+    return 0;
+}
+
+static int command(struct conns *t, struct heap *timers, int64_t op, struct codec_reader *r)
+{
+    switch (op) {
+    case FL_SEND:
+    case FL_FILL:
+    case FL_CLOSE:
+    case FL_PAUSE:
+    case FL_WATCH: return connection_command(t, op, r);
+    case FL_CAST: return broadcast(t, r);
+    case FL_TIMER:
+    case FL_CANCEL: return timer_command(timers, op, r);
+    default: return FL_EOUTBOX;
+    }
+}
+
+int outbox_apply(struct conns *t, struct heap *timers, const char *data, size_t len)
+{
+    struct codec_reader r = {data, data + len};
+    struct codec_value list = {0};
+    if (len == 0)
+        return 0;
+    if (codec_read(&r, &list) < 0 || list.type != CODEC_LIST)
+        return FL_EOUTBOX;
+    for (uint32_t left = list.count; left > 0; left--) {
+        struct codec_reader inside = r;
+        int64_t op;
+        int rc;
+        if (r.at < r.end && *r.at == '(' && enter(&inside, &op) && op >= FL_SEND) {
+            r = inside;
+            rc = command(t, timers, op, &r);
+        } else {
+            rc = r.at < r.end ? reply(t, &r) : FL_EOUTBOX;
+        }
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}

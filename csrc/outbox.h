@@ -1,0 +1,15 @@
+/* outbox.h -- what Python answers: replies in the order of the inbox, and commands. Level 5.
+ *
+ * Nothing is sent here: replies are put into the queues of their connections, in the order in which
+ * handlers said them, and the next flush sends them. */
+#ifndef FL_OUTBOX_H
+#define FL_OUTBOX_H
+
+#include "conn.h"
+
+/* Applies a marshalled list, see fastloop.h. Values of the wrong type are answered with a fault and
+ * noted; a reply to a connection that is gone is dropped. Returns 0, -ENOMEM, or FL_EOUTBOX if the
+ * bytes are no outbox at all or hold more replies than messages (what came before is applied). */
+int outbox_apply(struct conns *t, struct heap *timers, const char *data, size_t len);
+
+#endif
