@@ -1,9 +1,9 @@
 /* poller.h -- "tell me which descriptors can be read or written": one face over epoll, poll, select
  * and kqueue. Level 2.
  *
- * Level-triggered everywhere, so all of them mean the same: what is still readable is reported again
- * at the next wait. A poller knows no connection; each descriptor comes with 64 bits of the caller's
- * (the tag), which come back with its events. One thread uses a poller. */
+ * Level-triggered everywhere, so all of them mean the same: what is still readable is reported
+ * again at the next wait. A poller knows no connection; each descriptor comes with 64 bits of the
+ * caller's (the tag), which come back with its events. One thread uses a poller. */
 #ifndef FL_POLLER_H
 #define FL_POLLER_H
 
@@ -11,7 +11,8 @@
 
 struct poller_event {
     uint64_t tag;
-    unsigned what; /* IO_READ | IO_WRITE; errors and hang-ups are reported as what was asked for */
+    unsigned what; /* IO_READ | IO_WRITE; errors and hang-ups too, for the read or the write to
+                      find: then also a direction that was not asked for */
 };
 
 struct poller {
@@ -44,8 +45,8 @@ struct poller_ops {
 /* All backends compiled for this platform, best first, ended by NULL. */
 extern const struct poller_ops *const poller_backends[];
 
-/* Opens the backend called `name`, or for "auto" the first that works. Returns 0, -ENOENT for a name
- * that is unknown or not of this platform, or the backend's -errno. */
+/* Opens the backend called `name`, or for "auto" the first that works. Returns 0, -ENOENT for a
+ * name that is unknown or not of this platform, or the backend's -errno. */
 int poller_open(struct poller *p, const char *name);
 
 #endif

@@ -1,0 +1,223 @@
+/* sock.c -- every socket system call, and what differs between the platforms in them.
+ *
+ * Workload: one read and one send for each connection that is busy in a turn, seldom anything else.
+ * So the two calls that matter do nothing but the call, and all set-up is done once, on the
+ * listener where the platform lets connections inherit it. Nothing here keeps state: any thread may
+ * call. */
+#include "sock.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#if defined(__linux__) || defined(__FreeBSD__)
+#define ATOMIC_FLAGS 1 /* accept4() and pipe2() set the flags before anyone can fork */
+#else
+#define ATOMIC_FLAGS 0
+#endif
+
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0 /* macOS: SO_NOSIGPIPE on the socket instead */
+#endif
+
+#ifndef IOV_MAX
+#define IOV_MAX 1024
+#endif
+
+union address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+    struct sockaddr_un un;
+    struct sockaddr_storage storage;
+};
+
+static int set_flags(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+        return -errno;
+    return fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? -errno : 0;
+}
+
+static int switch_on(int fd, int level, int option)
+{
+    int on = 1;
+    return setsockopt(fd, level, option, &on, sizeof(on)) < 0 ? -errno : 0;
+}
+
+static int accept_one(int listener)
+{
+    int fd;
+    do {
+#if ATOMIC_FLAGS
+        fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+#else
+        fd = accept(listener, NULL, NULL);
+#endif
+    } while (fd < 0 && errno == EINTR);
+    if (fd < 0)
+        return -errno;
+#if !ATOMIC_FLAGS
+    int rc = set_flags(fd);
+    if (rc < 0) {
+        close(fd);
+        return rc;
+    }
+#endif
+    return fd;
+}
+
+int sock_accept(int listener, bool tcp)
+{
+    int fd = accept_one(listener);
+    if (fd < 0)
+        return fd;
+        /* A failure of these is a peer that is gone already: the first read tells. */
+#if defined(__linux__)
+    (void)tcp; /* inherited */
+#else
+    if (tcp)
+        switch_on(fd, IPPROTO_TCP, TCP_NODELAY);
+#endif
+#ifdef SO_NOSIGPIPE
+    switch_on(fd, SOL_SOCKET, SO_NOSIGPIPE);
+#endif
+    return fd;
+}
+
+int sock_adopt(int fd)
+{
+    union address own = {0};
+    socklen_t len = sizeof(own);
+    if (getsockname(fd, &own.any, &len) < 0)
+        return -errno;
+    int type = 0;
+    socklen_t size = sizeof(type);
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0)
+        return -errno;
+    if (type != SOCK_STREAM)
+        return -EPROTOTYPE;
+    int rc = set_flags(fd);
+    if (rc < 0)
+        return rc;
+    if (own.any.sa_family != AF_INET && own.any.sa_family != AF_INET6)
+        return 0;
+    rc = switch_on(fd, IPPROTO_TCP, TCP_NODELAY);
+    return rc < 0 ? rc : 1;
+}
+
+ssize_t sock_read(int fd, void *data, size_t n)
+{
+    ssize_t got;
+    do
+        got = recv(fd, data, n, 0);
+    while (got < 0 && errno == EINTR);
+    return got < 0 ? -errno : got;
+}
+
+static ssize_t send_many(int fd, const struct iovec *iov, int count)
+{
+    struct msghdr message = {
+        .msg_iov = (struct iovec *)(uintptr_t)iov, /* sendmsg() only reads it */
+        .msg_iovlen = count < IOV_MAX ? count : IOV_MAX,
+    };
+    return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
+ssize_t sock_send(int fd, const struct iovec *iov, int count)
+{
+    ssize_t sent;
+    do
+        sent = count == 1 ? send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
+                          : send_many(fd, iov, count);
+    while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -errno : sent;
+}
+
+void sock_shutdown(int fd)
+{
+    shutdown(fd, SHUT_WR);
+}
+
+void sock_close(int fd, bool reset)
+{
+    if (reset) {
+        struct linger none = {.l_onoff = 1, .l_linger = 0};
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+    }
+    close(fd); /* not repeated after EINTR: the number may be someone else's by then */
+}
+
+/* Not every kernel ends sun_path with a NUL, and Linux' abstract names begin with one: those are
+ * written with an @ in its place, as ss and netstat do. */
+static int write_path(const struct sockaddr_un *un, socklen_t len, char *out, size_t size)
+{
+    size_t start = offsetof(struct sockaddr_un, sun_path);
+    size_t room = len > start ? min_size(len - start, sizeof(un->sun_path)) : 0;
+    if (room > 1 && un->sun_path[0] == '\0' && un->sun_path[1] != '\0')
+        return snprintf(out, size, "@%.*s", (int)room - 1, un->sun_path + 1);
+    return snprintf(out, size, "%.*s", (int)room, un->sun_path);
+}
+
+static int write_address(const union address *a, socklen_t len, char *out, size_t size)
+{
+    char host[INET6_ADDRSTRLEN] = "";
+    switch (a->any.sa_family) {
+    case AF_INET:
+        inet_ntop(AF_INET, &a->v4.sin_addr, host, sizeof(host));
+        return snprintf(out, size, "%s:%u", host, (unsigned)ntohs(a->v4.sin_port));
+    case AF_INET6:
+        inet_ntop(AF_INET6, &a->v6.sin6_addr, host, sizeof(host));
+        return snprintf(out, size, "[%s]:%u", host, (unsigned)ntohs(a->v6.sin6_port));
+    case AF_UNIX: return write_path(&a->un, len, out, size);
+    default: return -EAFNOSUPPORT;
+    }
+}
+
+int sock_address(int fd, bool peer, char *out, size_t size)
+{
+    union address a = {0};
+    socklen_t len = sizeof(a);
+    int rc = peer ? getpeername(fd, &a.any, &len) : getsockname(fd, &a.any, &len);
+    if (rc < 0)
+        return -errno;
+    int n = write_address(&a, len, out, size);
+    return n >= 0 && (size_t)n >= size ? -ENOSPC : n;
+}
+
+int sock_pipe(int ends[2])
+{
+#if ATOMIC_FLAGS
+    return pipe2(ends, O_NONBLOCK | O_CLOEXEC) < 0 ? -errno : 0;
+#else
+    if (pipe(ends) < 0)
+        return -errno;
+    int rc = set_flags(ends[0]);
+    if (rc == 0)
+        rc = set_flags(ends[1]);
+    if (rc < 0) {
+        close(ends[0]);
+        close(ends[1]);
+    }
+    return rc;
+#endif
+}
+
+void sock_drain(int fd)
+{
+    char scratch[512];
+    ssize_t got;
+    do
+        got = read(fd, scratch, sizeof(scratch));
+    while (got > 0 || (got < 0 && errno == EINTR));
+}
