@@ -71,11 +71,20 @@ extern const struct protocol protocol_resp;
 
 /* -- shared by the protocols whose message is a run of bytes (raw, line, length) -- */
 
+enum {
+    FRAME_COPY = 16 * 1024, /* a shorter reply is written in one go with its framing */
+    FRAME_DECIMAL = 20,     /* the longest int64 */
+};
+
+/* Writes n in decimal, at most FRAME_DECIMAL bytes. Returns how many. */
+size_t frame_decimal(char *out, int64_t n);
+
 /* deliver(): the message as a bytes object. */
 int frame_deliver_bytes(const struct message *m, struct buf *inbox);
 
-/* reply(): bytes, str and int by way of `put` (which adds the framing); a list or tuple item by item;
- * None says nothing; anything else is FL_EVALUE. */
+/* reply(): bytes, str and int by way of `put` (which adds the framing); a list or tuple of these item
+ * by item; None, also as an item, says nothing; anything else is FL_EVALUE. `put` copies what is
+ * shorter than FRAME_COPY. */
 int frame_reply_bytes(const struct framing *f, struct codec_reader *value, struct wire *w,
                       struct queue *q,
                       int (*put)(const struct framing *f, const char *data, size_t len,
