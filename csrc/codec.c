@@ -160,7 +160,7 @@ int codec_read(struct codec_reader *r, struct codec_value *v)
     case '{': return read_dict(r, v);
     case '0': return read_plain(v, CODEC_END);
     case '<':
-    case '>': return read_container(r, v, CODEC_SET);
+    case '>': v->integer = r->at[-1] == '>'; return read_container(r, v, CODEC_SET);
     case 'S': return read_plain(v, CODEC_MARK);
     default: return FL_EOUTBOX;
     }
@@ -234,7 +234,7 @@ static int copy_one(const struct codec_value *v, struct buf *out)
     case CODEC_TUPLE: p = codec_tuple(p, v->count); break;
     case CODEC_SET:
         p = codec_list(p, v->count);
-        *start = '<';
+        *start = v->integer ? '>' : '<';
         break;
     case CODEC_DICT: *p++ = '{'; break;
     case CODEC_END: *p++ = '0'; break;

@@ -70,18 +70,18 @@ char *codec_int(char *p, int64_t n);
 
 enum codec_type {
     CODEC_NONE,
-    CODEC_BOOL,   /* .integer is 0 or 1 */
+    CODEC_BOOL, /* .integer is 0 or 1 */
     CODEC_INTEGER,
-    CODEC_BIG,    /* an int beyond 64 bits; its value is not kept */
+    CODEC_BIG, /* an int beyond 64 bits; its value is not kept */
     CODEC_FLOAT,
-    CODEC_BYTES,  /* .data, .len */
-    CODEC_TEXT,   /* the same, UTF-8 */
-    CODEC_LIST,   /* .count values follow; tuples that begin with CODEC_MARK are ours */
+    CODEC_BYTES, /* .data, .len */
+    CODEC_TEXT,  /* the same, UTF-8 */
+    CODEC_LIST,  /* .count values follow; tuples that begin with CODEC_MARK are ours */
     CODEC_TUPLE,
-    CODEC_SET,
-    CODEC_DICT,   /* .count pairs follow, and then CODEC_END */
-    CODEC_END,    /* ends a dict */
-    CODEC_MARK,   /* the singleton StopIteration: opens an escape tuple, see fastloop.h */
+    CODEC_SET,  /* the same; .integer is 1 for a frozenset */
+    CODEC_DICT, /* .count pairs follow, and then CODEC_END */
+    CODEC_END,  /* ends a dict */
+    CODEC_MARK, /* the singleton StopIteration: opens an escape tuple, see fastloop.h */
 };
 
 struct codec_value {

@@ -1,0 +1,77 @@
+"""Beside asyncio there is no second loop: a runtime as one more reader of the user's own.
+
+The poller's descriptor is itself pollable (epoll, kqueue), so asyncio or uvloop waits for it among its
+others and a turn is a callback. Idle costs nothing: nobody polls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from threading import get_ident
+
+from fastloop._ffi import ffi, lib
+from fastloop.errors import ConfigError
+from fastloop.runtime import Runtime
+
+
+class AsyncioTurns:
+    """Turns a runtime whenever there is something to do, on the running asyncio loop."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        """Raises ConfigError for a backend that asyncio cannot wait for."""
+        self._runtime = runtime
+        self._loop = asyncio.get_running_loop()
+        self._soon: asyncio.Handle | None = None
+        self._due: asyncio.TimerHandle | None = None
+        self.ended = asyncio.Event()
+        runtime.thread = get_ident()
+        runtime.on_command = self.schedule
+        self._fd = lib.fl_fileno(runtime.loop)
+        if self._fd < 0:
+            name = ffi.string(lib.fl_backend(runtime.loop)).decode()
+            raise ConfigError(
+                f"backend {name} has no descriptor that asyncio could wait for: "
+                "use epoll or kqueue for async handlers"
+            )
+        self._loop.add_reader(self._fd, self.turn)
+        self.schedule()
+
+    def schedule(self) -> None:
+        """Turns once soon: there is something to send."""
+        if self._soon is None and not self.ended.is_set():
+            self._soon = self._loop.call_soon(self.turn)
+
+    def turn(self) -> None:
+        """One turn that does not wait."""
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
+        if self.ended.is_set():
+            return
+        self._runtime.turn(0)
+        if not self._runtime.running and self._runtime.quiet:
+            self.detach()
+            return
+        if not self._runtime.quiet:
+            self.schedule()
+        self._follow_timers()
+
+    def _follow_timers(self) -> None:
+        milliseconds = lib.fl_timeout(self._runtime.loop)
+        if milliseconds == 0:
+            self.schedule()
+            return
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+        if milliseconds > 0:
+            self._due = self._loop.call_later(milliseconds / 1000, self.turn)
+
+    def detach(self) -> None:
+        """Lets go of the asyncio loop; twice is fine."""
+        self._loop.remove_reader(self._fd)
+        for handle in (self._soon, self._due):
+            if handle is not None:
+                handle.cancel()
+        self._runtime.on_command = None
+        self.ended.set()

@@ -1,0 +1,121 @@
+"""A connection as handlers see it: a light handle, made on demand from an id."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastloop._ffi import ffi, lib
+from fastloop.errors import ConnectionClosed
+from fastloop.crossing import MARK
+
+if TYPE_CHECKING:
+    from fastloop.runtime import Runtime
+    from fastloop.server import Server
+
+_ADDRESS_SIZE = 256
+
+
+class Connection:
+    """One peer. Handles are cheap, compare equal for the same connection, and are safe to keep.
+
+    All methods may be called from any thread and after the connection is gone: then they raise
+    ConnectionClosed, or, from a thread other than the connection's own, do nothing.
+    """
+
+    __slots__ = ("_runtime", "_ticket", "id")
+
+    def __init__(self, runtime: Runtime, id: int, ticket: int = 0) -> None:
+        self._runtime = runtime
+        self.id = id
+        self._ticket = ticket
+
+    @property
+    def server(self) -> Server:
+        """The server that accepted it."""
+        return self._runtime.server
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is closed, or closes as soon as everything is sent."""
+        return not self._runtime.ask(lib.fl_alive, self._runtime.loop, self.id)
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait for the peer to take them."""
+        return self._checked(self._runtime.ask(lib.fl_unsent, self._runtime.loop, self.id))
+
+    @property
+    def peer(self) -> str:
+        """The peer's address: ``"127.0.0.1:50000"``, ``"[::1]:50000"``, or a Unix path (often "")."""
+        return self._runtime.ask(self._address, 1)
+
+    @property
+    def local(self) -> str:
+        """The address it connected to."""
+        return self._runtime.ask(self._address, 0)
+
+    @property
+    def state(self) -> Any:
+        """Anything a handler wants to keep for this connection; None until set."""
+        return self._runtime.states.get(self.id)
+
+    @state.setter
+    def state(self, value: Any) -> None:
+        self._runtime.call(self._set_state, value)
+
+    def send(self, value: Any) -> None:
+        """Sends a value, framed as a reply is.
+
+        Within a handler it leaves after the replies of earlier messages and ahead of the handler's
+        own. Raises ConnectionClosed if the connection is gone.
+        """
+        self._runtime.call(self._send, value)
+
+    def close(self, *, abort: bool = False) -> None:
+        """Closes once everything is sent; with ``abort`` at once, with a reset. Closing twice is fine."""
+        self._runtime.call(self._runtime.command, (MARK, lib.FL_CLOSE, self.id, int(abort)))
+
+    def pause(self) -> None:
+        """Delivers no more messages of this connection, and stops reading, until ``resume()``."""
+        self._runtime.call(self._runtime.command, (MARK, lib.FL_PAUSE, self.id, 1))
+
+    def resume(self) -> None:
+        """Goes on after ``pause()``."""
+        self._runtime.call(self._runtime.command, (MARK, lib.FL_PAUSE, self.id, 0))
+
+    def _send(self, value: Any) -> None:
+        runtime = self._runtime
+        if not lib.fl_alive(runtime.loop, self.id):
+            raise ConnectionClosed("the connection is closed")
+        runtime.command((MARK, lib.FL_SEND, self.id, self._ticket, value))
+
+    def _set_state(self, value: Any) -> None:
+        runtime = self._runtime
+        if self.id not in runtime.states:
+            if not lib.fl_alive(runtime.loop, self.id):
+                raise ConnectionClosed("the connection is closed")
+            runtime.command((MARK, lib.FL_WATCH, self.id))
+        runtime.states[self.id] = value
+
+    def _address(self, peer: int) -> str:
+        out = ffi.new("char[]", _ADDRESS_SIZE)
+        self._checked(lib.fl_address(self._runtime.loop, self.id, peer, out, _ADDRESS_SIZE))
+        return ffi.string(out).decode("utf-8", "surrogateescape")
+
+    def _checked(self, rc: int) -> int:
+        if rc < 0:
+            raise ConnectionClosed("the connection is closed")
+        return rc
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Connection)
+            and self.id == other.id
+            and self._runtime is other._runtime
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.id:#x}>"

@@ -1,0 +1,112 @@
+"""Ways to run a batch other than one handler call after the other: whole, async, in threads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from fastloop._ffi import lib
+from fastloop.crossing import FAULT, MARK, of_exception
+from fastloop.route import Route
+from fastloop.runtime import Runtime
+from fastloop.workers import Workers
+
+
+def whole_batch(runtime: Runtime, route: Route, ids: list[int] | None, items: list[Any]) -> None:
+    """Calls a batch handler once; its replies must be as many as the messages."""
+    try:
+        if ids is None:
+            replies = route.handler.message(items)
+        else:
+            replies = route.handler.message(list(map(runtime.connection, ids)), items)
+        replies = list(replies)
+        if len(replies) != len(items):
+            raise ValueError(f"{len(replies)} replies for {len(items)} messages")
+    except Exception as error:
+        replies = [of_exception(error, route.name)] * len(items)
+    for reply in replies:
+        runtime.reply(reply)
+
+
+_tickets = count(1)
+"""Numbers for replies that come later; 0 is none."""
+
+
+class Promised:
+    """What async and threaded handlers share: each message's reply is promised, then filled in."""
+
+    def _promise(
+        self, runtime: Runtime, route: Route, ids: list[int] | None, items: list[Any]
+    ) -> list[tuple[int, int, tuple[Any, ...]]]:
+        """Promises a reply to each message. Returns (id, ticket, arguments of the handler) for each."""
+        assert ids is not None
+        promised = []
+        for id, item in zip(ids, items, strict=True):
+            ticket = next(_tickets)
+            runtime.reply((MARK, lib.FL_LATER, ticket))
+            connection = (runtime.connection(id, ticket),) if route.handler.with_connection else ()
+            promised.append((id, ticket, (*connection, item)))
+        return promised
+
+
+class OnAsyncio(Promised):
+    """Runs each message as a task of the asyncio loop that turns this runtime."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __call__(
+        self, runtime: Runtime, route: Route, ids: list[int] | None, items: list[Any]
+    ) -> None:
+        """Makes a task for each message of the batch."""
+        loop = asyncio.get_running_loop()
+        for id, ticket, args in self._promise(runtime, route, ids, items):
+            task = loop.create_task(self._answer(runtime, route, id, ticket, args))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _answer(
+        self, runtime: Runtime, route: Route, id: int, ticket: int, args: tuple[Any, ...]
+    ) -> None:
+        value: Any = FAULT
+        try:
+            value = await route.handler.message(*args)
+        except Exception as error:
+            value = of_exception(error, route.name)
+        finally:
+            runtime.command((MARK, lib.FL_FILL, id, ticket, value))
+
+    def cancel(self) -> None:
+        """Cancels the tasks that are not done."""
+        for task in list(self._tasks):
+            task.cancel()
+
+
+class OnThreads(Promised):
+    """Runs each message in a worker thread, those of one connection in their order."""
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+
+    def __call__(
+        self, runtime: Runtime, route: Route, ids: list[int] | None, items: list[Any]
+    ) -> None:
+        """Hands each message of the batch to the workers."""
+        for id, ticket, args in self._promise(runtime, route, ids, items):
+            self._workers.submit(id, self._job(runtime, route, id, ticket, args))
+
+    def _job(
+        self, runtime: Runtime, route: Route, id: int, ticket: int, args: tuple[Any, ...]
+    ) -> Callable[[], None]:
+        def job() -> None:
+            try:
+                value = route.handler.message(*args)
+            except Exception as error:
+                value = of_exception(error, route.name)
+            runtime.post(runtime.command, (MARK, lib.FL_FILL, id, ticket, value))
+
+        return job
+
+

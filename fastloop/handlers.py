@@ -1,0 +1,82 @@
+"""What users hand over, looked at once: how a handler is called and what it wants to be told."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from fastloop.errors import ConfigError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_BATCH = "__fastloop_batch__"
+
+
+def batch(function: F) -> F:
+    """Marks a handler that gets the messages of a whole turn at once.
+
+    It is called as ``f(messages)`` or ``f(connections, messages)`` with lists of equal length, and
+    returns a list with one reply for each message: room for one numpy call or one SQL statement
+    where others make hundreds.
+    """
+    setattr(function, _BATCH, True)
+    return function
+
+
+@dataclass(frozen=True)
+class Handler:
+    """How to call a user's handler."""
+
+    message: Callable[..., Any]
+    name: str
+    with_connection: bool = False
+    is_async: bool = False
+    is_batch: bool = False
+    open: Callable[..., Any] | None = None
+    close: Callable[..., Any] | None = None
+
+    @classmethod
+    def of(cls, target: Any) -> Handler:
+        """Looks at a function, or at an object (or class) with ``message`` and maybe ``open``, ``close``.
+
+        Raises ConfigError for anything that cannot be called with a message.
+        """
+        if inspect.isclass(target):
+            target = target()
+        function = getattr(target, "message", target)
+        name = getattr(target, "__qualname__", type(target).__qualname__)
+        if not callable(function):
+            raise ConfigError(
+                f"the handler {target!r} cannot be called: hand over a function f(message), "
+                "f(connection, message), or an object with a method message(connection, message)"
+            )
+        call = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
+        return cls(
+            message=function,
+            name=name,
+            with_connection=_arguments(function, name) == 2,
+            is_async=inspect.iscoroutinefunction(call),
+            is_batch=getattr(function, _BATCH, False),
+            open=getattr(target, "open", None) if function is not target else None,
+            close=getattr(target, "close", None) if function is not target else None,
+        )
+
+
+def _arguments(function: Callable[..., Any], name: str) -> int:
+    """How many positional arguments a handler takes: 1 or 2."""
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # a builtin that does not tell, such as bytes.upper
+        return 1
+    for count in (1, 2):
+        try:
+            signature.bind(*range(count))
+        except TypeError:
+            continue
+        return count
+    raise ConfigError(
+        f"the handler {name}{signature} does not fit: it is called with (message) or "
+        "(connection, message)"
+    )

@@ -1,0 +1,294 @@
+"""The turn on the Python side: one loop of the C core and the handlers behind it.
+
+A turn is one call of ``fl_step``: it takes the answers of the last batch (the outbox) and returns with
+the next (the inbox). Both cross as marshal bytes. Everything that handlers say meanwhile, replies and
+commands, is appended to one list in the order it was said.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from itertools import islice
+from marshal import dumps, loads
+from threading import get_ident
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from fastloop import notices
+from fastloop._ffi import check, ffi, lib
+from fastloop.errors import FastloopError
+from fastloop.crossing import FAULT, MARK, marshallable, of_exception
+from fastloop.timers import Timer, Timers
+
+if TYPE_CHECKING:
+    from fastloop.route import Route
+    from fastloop.server import Server
+
+log = logging.getLogger("fastloop")
+
+SLICE_SECONDS = 0.001
+"""How long handlers may run before what they said is sent: the latency guard."""
+
+
+class Runtime:
+    """One loop, used by one thread: the one that calls ``run`` or ``turn``."""
+
+    def __init__(self, server: Server, loop: Any, routes: list[Route]) -> None:
+        self.server = server
+        self.loop = loop
+        self.states: dict[int, Any] = {}
+        self.thread = get_ident()
+        self._routes = routes
+        self._out: list[Any] = []
+        self._commands = 0
+        self._inbox: Any = None
+        self._posted: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
+        self._awake = False
+        self.running = True
+        self.on_command: Callable[[], None] | None = None  # asyncio wants to know of commands
+        self._timers = Timers(self)
+        self._on: dict[int, Callable[..., None]] = {
+            lib.FL_OPENED: self._opened,
+            lib.FL_MESSAGES: self._messages,
+            lib.FL_CLOSED: self._closed,
+            lib.FL_TIMERS: self._timers.fired,
+            lib.FL_NOTICES: notices.report,
+        }
+        _runtimes.add(self)
+
+    # -- the turn --
+
+    def run(self) -> None:
+        """Turns until ``stop``."""
+        self.thread = get_ident()
+        while self.running:
+            self.turn(-1)
+
+    def turn(self, timeout_ms: int) -> None:
+        """One turn; waits at most so long for something to do (-1: no limit)."""
+        outbox = self._take_outbox()
+        n = lib.fl_step(self.loop, outbox, len(outbox), timeout_ms)
+        if n > 0:
+            if n >= lib.FL_MOVED:
+                n -= lib.FL_MOVED
+                self._inbox = ffi.buffer(lib.fl_inbox(self.loop), lib.fl_inbox_size(self.loop))
+            on = self._on
+            for kind, listener, ids, items in loads(self._inbox):
+                on[kind](listener, ids, items)
+        elif n < 0:
+            check(n, "the loop")
+        if self._awake:
+            self._run_posted()
+
+    def _take_outbox(self) -> bytes:
+        out = self._out
+        if not out:
+            return b""
+        try:
+            outbox = dumps(out, 2)
+        except ValueError:
+            outbox = dumps(marshallable(out), 2)
+        out.clear()
+        return outbox
+
+    def _flush(self) -> None:
+        """Sends what was said so far, in the middle of a batch."""
+        outbox = self._take_outbox()
+        check(lib.fl_flush(self.loop, outbox, len(outbox)), "the loop")
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing waits to be applied."""
+        return not self._out
+
+    # -- messages --
+
+    def _messages(self, listener: int, ids: list[int] | None, items: list[Any]) -> None:
+        route = self._routes[listener]
+        if route.dispatch is not None:
+            route.dispatch(self, route, ids, items)
+            return
+        call = route.handler.message
+        if ids is not None:
+            self._serve(route, map(call, map(self.connection, ids), items), len(items))
+        elif len(items) > 1:
+            self._serve(route, map(call, items), len(items))
+        else:  # nothing to slice, nothing to time
+            try:
+                self._out.append(call(items[0]))
+            except Exception as error:
+                self._out.append(of_exception(error, route.name))
+
+    def _serve(self, route: Route, results: Iterator[Any], left: int) -> None:
+        """Takes `left` results, in slices of about a millisecond with a flush between them."""
+        while True:
+            size = min(route.slice, left)
+            began = perf_counter()
+            self._collect(route, results, size, whole=size == left)
+            seconds = (perf_counter() - began) / size
+            route.slice = max(1, min(2 * route.slice, int(SLICE_SECONDS / (seconds + 1e-9))))
+            left -= size
+            if left == 0:
+                return
+            self._flush()
+
+    def _collect(self, route: Route, results: Iterator[Any], left: int, *, whole: bool) -> None:
+        """Appends so many replies, an error's in the place of each handler that raised.
+
+        A handler that raises StopIteration ends the iteration without an exception: the count tells.
+        """
+        out = self._out
+        while left > 0:
+            error: Exception | None = None
+            before, commands = len(out), self._commands
+            try:
+                out.extend(results if whole else islice(results, left))
+            except Exception as raised:
+                error = raised
+            left -= len(out) - before - (self._commands - commands)
+            if left > 0:
+                out.append(of_exception(error or StopIteration(), route.name))
+                left -= 1
+
+    def reply(self, value: Any) -> None:
+        """Appends the reply to the next message of the batch."""
+        self._out.append(value)
+
+    # -- what else a turn brings --
+
+    def connection(self, id: int, ticket: int = 0) -> Connection:
+        """A handle for this id."""
+        return Connection(self, id, ticket)
+
+    def _opened(self, listener: int, ids: list[int], _: None) -> None:
+        route = self._routes[listener]
+        for id in ids:
+            self.call_user(route.handler.open, self.connection(id))
+
+    def _closed(self, listener: int, ids: list[int], reasons: list[int]) -> None:
+        close = self._routes[listener].handler.close
+        for id, reason in zip(ids, reasons, strict=True):
+            if close is not None:
+                text = ffi.string(lib.fl_strerror(reason)).decode() if reason else ""
+                self.call_user(close, self.connection(id), text)
+            self.states.pop(id, None)
+
+    def call_user(self, function: Callable[..., Any] | None, *args: Any) -> None:
+        if function is None:
+            return
+        try:
+            function(*args)
+        except Exception:
+            log.exception("%s failed", getattr(function, "__qualname__", function))
+
+    # -- commands and other threads --
+
+    def command(self, command: tuple[Any, ...]) -> None:
+        """Says something that is no reply; it takes effect in the order it was said."""
+        self._commands += 1
+        self._out.append(command)
+        if self.on_command is not None:
+            self.on_command()
+
+    def call(self, function: Callable[..., Any], *args: Any) -> None:
+        """Calls it now if this is the loop's thread; otherwise soon, on the loop's thread."""
+        if get_ident() == self.thread:
+            self._alive()
+            function(*args)
+        else:
+            self.post(function, *args)
+
+    def ask(self, function: Callable[..., Any], *args: Any) -> Any:
+        """The result of a call on the loop's thread, from any thread."""
+        if get_ident() == self.thread or not self.running:
+            self._alive()
+            return function(*args)
+        answer: Future[Any] = Future()
+
+        def fetch() -> None:
+            try:
+                answer.set_result(function(*args))
+            except BaseException as error:
+                answer.set_exception(error)
+
+        self.post(fetch)
+        return answer.result(timeout=10)
+
+    def post(self, function: Callable[..., Any], *args: Any) -> None:
+        """Calls it soon on the loop's thread; from any thread."""
+        self._posted.append((function, args))
+        if not self._awake:
+            self._awake = True
+            lib.fl_wake(self._alive())
+
+    def _run_posted(self) -> None:
+        self._awake = False  # before the queue is looked at: who posts from now on wakes again
+        for _ in range(len(self._posted)):
+            function, args = self._posted.popleft()
+            self.call_user(function, *args)
+
+    def call_later(self, seconds: float, function: Callable[[], Any]) -> Timer:
+        """Calls it on the loop's thread after this time."""
+        return self._timers.set(seconds, function)
+
+    # -- ending --
+
+    def _alive(self) -> Any:
+        if self.loop is None:
+            raise FastloopError("the server is stopped, or belongs to the parent of this process")
+        return self.loop
+
+    def drain(self, seconds: float) -> None:
+        """Stops accepting, and stops when every connection is answered and closed, or time is up."""
+        lib.fl_drain(self._alive())
+        self._timers.set(seconds, self.stop)
+        self._stop_when_empty()
+
+    def _stop_when_empty(self) -> None:
+        if self.stats().connections == 0:
+            self.stop()
+        elif self.running:
+            self._timers.set(0.01, self._stop_when_empty)
+
+    def stop(self) -> None:
+        """Ends ``run`` after this turn."""
+        self.running = False
+        self.post(lambda: None)
+
+    def stats(self) -> Any:
+        """The counters of the loop, an ``fl_stats``."""
+        stats = ffi.new("fl_stats *")
+        lib.fl_read_stats(self._alive(), stats)
+        return stats
+
+    def free(self) -> None:
+        """Closes every connection and gives the loop back; the thread must be out of ``run``."""
+        loop, self.loop = self.loop, None
+        self.running = False
+        if loop is not None:
+            lib.fl_free(loop)
+
+    def forget(self) -> None:
+        """In the child of a fork: lets go of everything without a word to any peer."""
+        loop, self.loop = self.loop, None
+        if loop is not None and get_ident() == self.thread:  # otherwise it may be in mid-turn
+            lib.fl_forget(loop)
+
+
+_runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for runtime in list(_runtimes):
+        runtime.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
+
+from fastloop.connection import Connection  # noqa: E402  (it needs nothing of ours at import)

@@ -1,0 +1,342 @@
+"""The server: listening sockets, one runtime for each loop thread, and their life from start to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from fastloop import dispatch
+from fastloop._ffi import check, ffi, lib
+from fastloop.aio import AsyncioTurns
+from fastloop.bind import Bind
+from fastloop.config import Config
+from fastloop.connection import Connection
+from fastloop.errors import ConfigError, FastloopError
+from fastloop.framing import Framing
+from fastloop.framing import of as framing_of
+from fastloop.handlers import Handler
+from fastloop.crossing import MARK
+from fastloop.route import Dispatch, Route
+from fastloop.runtime import Runtime
+from fastloop.stats import Stats
+from fastloop.timers import Timer
+from fastloop.workers import Workers
+
+log = logging.getLogger("fastloop")
+
+
+class Server:
+    """Serves one handler on several addresses, or several handlers, each on its own.
+
+    ``handler`` is a function ``f(message)`` or ``f(connection, message)``, sync or async; an object
+    with ``message`` and maybe ``open(connection)`` and ``close(connection, reason)``; or a dict from
+    bind URL to such handlers. ``framing`` is a name, a Framing, or a dict from bind URL. All other
+    options are those of ``fastloop.Config``.
+
+        with fastloop.Server(handler, "tcp://127.0.0.1:0", framing="line") as server:
+            print(server.port)
+
+    Raises ConfigError for anything that cannot work, before a connection is accepted.
+    """
+
+    def __init__(
+        self,
+        handler: Any,
+        *binds: str,
+        framing: str | Framing | Mapping[str, str | Framing] | None = None,
+        **options: Any,
+    ) -> None:
+        self.config = Config.load(**options)
+        targets = dict(handler) if isinstance(handler, Mapping) else {}
+        for url in binds:
+            targets[url] = handler
+        if not targets:
+            raise ConfigError("no address to listen on: give one, such as tcp://127.0.0.1:7000")
+        framings = framing if isinstance(framing, Mapping) else dict.fromkeys(targets, framing)
+        self._binds = [Bind.parse(url) for url in targets]
+        self._handlers = [Handler.of(target) for target in targets.values()]
+        self._framings = [
+            framing_of(framings.get(url) or bind.framing, self.config)
+            for url, bind in zip(targets, self._binds, strict=True)
+        ]
+        self._is_async = any(handler.is_async for handler in self._handlers)
+        self._sockets: list[list[socket.socket]] = []  # by thread, then by bind
+        self._runtimes: list[Runtime] = []
+        self._threads: list[threading.Thread] = []
+        self._workers: Workers | None = None
+        self._tasks: list[dispatch.OnAsyncio] = []
+        self._failure: BaseException | None = None
+
+    # -- life --
+
+    def start(self) -> Self:
+        """Listens, and serves in background threads. Returns itself."""
+        self._open()
+        for runtime in self._runtimes:
+            self._spawn(runtime)
+        return self
+
+    def run(self) -> None:
+        """Listens and serves in this thread until ``stop``, SIGINT (at once) or SIGTERM (drains)."""
+        self._open()
+        try:
+            for runtime in self._runtimes[1:]:
+                self._spawn(runtime)
+            with _Signals(self, self._runtimes[0]):
+                self._turns(self._runtimes[0])
+        finally:
+            self._close()
+        if self._failure is not None:
+            raise self._failure
+
+    async def serve(self) -> None:
+        """Listens and serves on the running asyncio loop until ``stop`` or cancellation."""
+        if self.config.threads != 1:
+            raise ConfigError("threads needs a loop of its own in each: use run() or start()")
+        self._open()
+        try:
+            await self._serve(self._runtimes[0])
+        finally:
+            self._close()
+
+    def stop(self, *, drain: float | None = None) -> None:
+        """Stops accepting, answers what was asked, closes; after ``drain`` seconds, whatever is left.
+
+        ``drain`` defaults to the option drain_timeout; 0 closes at once. From a handler it returns at
+        once; from elsewhere it waits until background threads ended. Stopping twice is fine.
+        """
+        seconds = self.config.drain_timeout if drain is None else drain
+        for runtime in self._runtimes:
+            if runtime.loop is not None and runtime.running:
+                runtime.call(runtime.drain, seconds) if seconds > 0 else runtime.call(runtime.stop)
+        current = threading.current_thread()
+        if current in self._threads or any(r.thread == current.ident for r in self._runtimes):
+            return
+        for thread in self._threads:
+            thread.join()
+        self._close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _open(self) -> None:
+        if self._runtimes:
+            raise FastloopError("this server was started already")
+        try:
+            self._listen()
+            self._workers = Workers(self.config.blocking) if self.config.blocking else None
+            for sockets in self._sockets:
+                self._runtimes.append(self._runtime(sockets))
+        except BaseException:
+            self._close()
+            raise
+
+    def _listen(self) -> None:
+        """One socket for each bind and thread; the first tells the port that the others share."""
+        binds = self._binds
+        for _ in range(self.config.threads):
+            sockets: list[socket.socket] = []
+            self._sockets.append(sockets)
+            for bind in binds:
+                sockets.append(bind.listen(self.config.backlog, shared=self.config.threads > 1))
+            binds = [b.at(s) for b, s in zip(binds, sockets, strict=True)]
+        self._binds = binds
+
+    def _runtime(self, sockets: list[socket.socket]) -> Runtime:
+        error = ffi.new("int *")
+        backend = ffi.new("char[]", self.config.backend.encode())
+        loop = lib.fl_open(self.config.to_c(ffi, backend), error)
+        if loop == ffi.NULL:
+            check(error[0], f"backend {self.config.backend}")
+        routes: list[Route] = []
+        runtime = Runtime(self, loop, routes)
+        for bind, sock, handler, framing in zip(
+            self._binds, sockets, self._handlers, self._framings, strict=True
+        ):
+            route = Route(handler, self._dispatch(handler))
+            spec, keep = framing.to_c(ffi, self._wants(handler, route))
+            check(lib.fl_listen(loop, sock.fileno(), spec), f"listening on {bind.url}")
+            del keep
+            routes.append(route)
+        return runtime
+
+    def _dispatch(self, handler: Handler) -> Dispatch | None:
+        if handler.is_async:
+            self._tasks.append(dispatch.OnAsyncio())
+            return self._tasks[-1]
+        if handler.is_batch:
+            return dispatch.whole_batch
+        return dispatch.OnThreads(self._workers) if self._workers is not None else None
+
+    def _wants(self, handler: Handler, route: Route) -> int:
+        promised = route.dispatch is not None and not handler.is_batch
+        wants = lib.FL_WANT_IDS if handler.with_connection or promised else 0
+        wants |= lib.FL_WANT_OPENED if handler.open else 0
+        wants |= lib.FL_WANT_CLOSED if handler.close else 0
+        return int(wants)
+
+    def _spawn(self, runtime: Runtime) -> None:
+        def body() -> None:
+            try:
+                self._turns(runtime)
+            except BaseException as error:
+                self._failure = error
+                log.critical("a loop thread ended", exc_info=error)
+                for other in self._runtimes:
+                    other.stop()
+
+        name = f"fastloop-{len(self._threads)}"
+        thread = threading.Thread(target=body, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _turns(self, runtime: Runtime) -> None:
+        if not self._is_async:
+            runtime.run()
+            return
+        with asyncio.Runner(loop_factory=self.config.loop_factory()) as runner:
+            runner.run(self._serve(runtime))
+
+    async def _serve(self, runtime: Runtime) -> None:
+        turns = AsyncioTurns(runtime)
+        try:
+            await turns.ended.wait()
+        finally:
+            turns.detach()
+            for tasks in self._tasks:
+                tasks.cancel()
+
+    def _close(self) -> None:
+        for runtime in self._runtimes:
+            if runtime.loop is not None and runtime.running:
+                runtime.stop()
+        current = threading.current_thread()
+        for thread in self._threads:
+            if thread is not current:
+                thread.join()
+        if self._workers is not None:
+            self._workers.stop()
+        for runtime in self._runtimes:
+            runtime.free()
+        for sockets in self._sockets:
+            for bind, sock in zip(self._binds, sockets, strict=False):
+                bind.close(sock)
+        self._sockets.clear()
+
+    # -- what it tells --
+
+    @property
+    def addresses(self) -> list[str]:
+        """The URLs it listens on, with the real port where 0 was asked for."""
+        return [bind.url for bind in self._binds]
+
+    @property
+    def port(self) -> int:
+        """The port of the first bind; raises ConfigError if that is no TCP address."""
+        return self._binds[0].port_or_error()
+
+    @property
+    def backend(self) -> str:
+        """The backend in use, as "epoll"."""
+        return ffi.string(lib.fl_backend(self._first().loop)).decode()
+
+    def stats(self) -> Stats:
+        """Counters since the start, summed over the threads."""
+        return Stats.total(runtime.ask(runtime.stats) for runtime in self._runtimes)
+
+    # -- what may be said to it, from any thread --
+
+    def _first(self) -> Runtime:
+        if not self._runtimes or self._runtimes[0].loop is None:
+            raise FastloopError("the server is not running")
+        return self._runtimes[0]
+
+    def _here(self) -> Runtime:
+        """The runtime of this thread if it has one, else the first."""
+        current = threading.get_ident()
+        for runtime in self._runtimes:
+            if runtime.thread == current and runtime.loop is not None:
+                return runtime
+        return self._first()
+
+    def call_later(self, seconds: float, function: Callable[..., Any], *args: Any) -> Timer:
+        """Calls ``function(*args)`` on a loop's thread after so many seconds; the handle cancels it."""
+        return self._here().call_later(seconds, lambda: function(*args))
+
+    def call_soon_threadsafe(self, function: Callable[..., Any], *args: Any) -> None:
+        """Calls ``function(*args)`` on the (first) loop's thread as soon as it can."""
+        self._first().post(function, *args)
+
+    def broadcast(
+        self,
+        value: Any,
+        *,
+        to: Iterable[Connection] | None = None,
+        exclude: Connection | None = None,
+    ) -> None:
+        """Sends a value to these connections, or to all; encoded once, shared by all receivers."""
+        groups: dict[Runtime, list[int] | None] = dict.fromkeys(self._runtimes, None)
+        if to is not None:
+            groups = {}
+            for connection in to:
+                ids = groups.setdefault(connection._runtime, [])
+                assert ids is not None
+                ids.append(connection.id)
+        for runtime, ids in groups.items():
+            but = exclude.id if exclude is not None and exclude._runtime is runtime else -1
+            runtime.call(runtime.command, (MARK, lib.FL_CAST, -1, ids, but, value))
+
+
+class _Signals:
+    """While a server runs in the main thread: Ctrl-C stops it at once, SIGTERM drains it."""
+
+    def __init__(self, server: Server, runtime: Runtime) -> None:
+        self._server = server
+        self._runtime = runtime
+        self._before: dict[int, Any] = {}
+        self._wakeup = -1
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        self._runtime.thread = threading.get_ident()
+        fd = lib.fl_wake_fd(self._runtime.loop)
+        self._wakeup = signal.set_wakeup_fd(fd, warn_on_full_buffer=False)
+        self._before[signal.SIGINT] = signal.signal(signal.SIGINT, self._stop)
+        self._before[signal.SIGTERM] = signal.signal(signal.SIGTERM, self._drain)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        if self._before:
+            signal.set_wakeup_fd(self._wakeup)
+
+    def _stop(self, *_: object) -> None:
+        self._server.stop(drain=0)
+
+    def _drain(self, *_: object) -> None:
+        self._server.stop()
+
+
+def serve(
+    handler: Any,
+    *binds: str,
+    framing: str | Framing | Mapping[str, str | Framing] | None = None,
+    **options: Any,
+) -> None:
+    """Serves until Ctrl-C or SIGTERM: ``Server(handler, *binds, ...).run()``."""
+    Server(handler, *binds, framing=framing, **options).run()
