@@ -7,11 +7,26 @@ others and a turn is a callback. Idle costs nothing: nobody polls.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from threading import get_ident
 
 from fastloop._ffi import ffi, lib
 from fastloop.errors import ConfigError
 from fastloop.runtime import Runtime
+
+
+def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
+    """What makes loops: "asyncio", "uvloop", or "auto", which is uvloop where it is installed."""
+    if name != "asyncio":
+        try:
+            import uvloop
+        except ImportError as error:
+            if name == "uvloop":
+                raise ConfigError("loop 'uvloop' is not installed: pip install uvloop") from error
+        else:
+            factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+            return factory
+    return asyncio.new_event_loop
 
 
 class AsyncioTurns:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from fastloop import dispatch
-from fastloop._ffi import check, ffi, lib
-from fastloop.aio import AsyncioTurns
-from fastloop.bind import Bind
+from fastloop import dispatch, native
+from fastloop._ffi import ffi, lib
+from fastloop.aio import AsyncioTurns, loop_factory
+from fastloop.bind import Listener, listen
+from fastloop.bind import parse as parse_bind
 from fastloop.config import Config
 from fastloop.connection import Connection
 from fastloop.errors import ConfigError, FastloopError
@@ -59,14 +59,14 @@ class Server:
         if not targets:
             raise ConfigError("no address to listen on: give one, such as tcp://127.0.0.1:7000")
         framings = framing if isinstance(framing, Mapping) else dict.fromkeys(targets, framing)
-        self._binds = [Bind.parse(url) for url in targets]
+        self._binds = [parse_bind(url) for url in targets]
         self._handlers = [Handler.of(target) for target in targets.values()]
         self._framings = [
-            framing_of(framings.get(url) or bind.framing, self.config)
-            for url, bind in zip(targets, self._binds, strict=True)
+            _framing(framings.get(bind.url) or bind.framing, bind.url, self.config)
+            for bind in self._binds
         ]
         self._is_async = any(handler.is_async for handler in self._handlers)
-        self._sockets: list[list[socket.socket]] = []  # by thread, then by bind
+        self._listeners: list[Listener] = []
         self._runtimes: list[Runtime] = []
         self._threads: list[threading.Thread] = []
         self._workers: Workers | None = None
@@ -136,41 +136,28 @@ class Server:
     def _open(self) -> None:
         if self._runtimes:
             raise FastloopError("this server was started already")
+        config = self.config
         try:
-            self._listen()
-            self._workers = Workers(self.config.blocking) if self.config.blocking else None
-            for sockets in self._sockets:
-                self._runtimes.append(self._runtime(sockets))
+            for bind in self._binds:
+                listener = listen(bind, backlog=config.backlog, threads=config.threads)
+                self._listeners.append(listener)
+            self._workers = Workers(config.blocking) if config.blocking else None
+            for thread in range(config.threads):
+                self._runtimes.append(self._runtime(thread))
         except BaseException:
             self._close()
             raise
 
-    def _listen(self) -> None:
-        """One socket for each bind and thread; the first tells the port that the others share."""
-        binds = self._binds
-        for _ in range(self.config.threads):
-            sockets: list[socket.socket] = []
-            self._sockets.append(sockets)
-            for bind in binds:
-                sockets.append(bind.listen(self.config.backlog, shared=self.config.threads > 1))
-            binds = [b.at(s) for b, s in zip(binds, sockets, strict=True)]
-        self._binds = binds
-
-    def _runtime(self, sockets: list[socket.socket]) -> Runtime:
-        error = ffi.new("int *")
-        backend = ffi.new("char[]", self.config.backend.encode())
-        loop = lib.fl_open(self.config.to_c(ffi, backend), error)
-        if loop == ffi.NULL:
-            check(error[0], f"backend {self.config.backend}")
+    def _runtime(self, thread: int) -> Runtime:
         routes: list[Route] = []
-        runtime = Runtime(self, loop, routes)
-        for bind, sock, handler, framing in zip(
-            self._binds, sockets, self._handlers, self._framings, strict=True
+        runtime = Runtime(self, native.open_loop(self.config), routes)
+        for listener, handler, framing in zip(
+            self._listeners, self._handlers, self._framings, strict=True
         ):
             route = Route(handler, self._dispatch(handler))
-            spec, keep = framing.to_c(ffi, self._wants(handler, route))
-            check(lib.fl_listen(loop, sock.fileno(), spec), f"listening on {bind.url}")
-            del keep
+            fd = listener.sockets[thread].fileno()
+            wants = self._wants(handler, route)
+            native.listen(runtime.loop, fd, framing, wants, f"listening on {listener.address}")
             routes.append(route)
         return runtime
 
@@ -208,7 +195,7 @@ class Server:
         if not self._is_async:
             runtime.run()
             return
-        with asyncio.Runner(loop_factory=self.config.loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory(self.config.loop)) as runner:
             runner.run(self._serve(runtime))
 
     async def _serve(self, runtime: Runtime) -> None:
@@ -232,22 +219,22 @@ class Server:
             self._workers.stop()
         for runtime in self._runtimes:
             runtime.free()
-        for sockets in self._sockets:
-            for bind, sock in zip(self._binds, sockets, strict=False):
-                bind.close(sock)
-        self._sockets.clear()
+        for listener in self._listeners:
+            listener.close()
 
     # -- what it tells --
 
     @property
     def addresses(self) -> list[str]:
         """The URLs it listens on, with the real port where 0 was asked for."""
-        return [bind.url for bind in self._binds]
+        return [listener.address for listener in self._listeners]
 
     @property
     def port(self) -> int:
         """The port of the first bind; raises ConfigError if that is no TCP address."""
-        return self._binds[0].port_or_error()
+        if not self._listeners or self._listeners[0].bind.kind == "unix":
+            raise ConfigError("the first address has no port, or the server was not started")
+        return int(self._listeners[0].sockets[0].getsockname()[1])
 
     @property
     def backend(self) -> str:
@@ -299,6 +286,15 @@ class Server:
         for runtime, ids in groups.items():
             but = exclude.id if exclude is not None and exclude._runtime is runtime else -1
             runtime.call(runtime.command, (MARK, lib.FL_CAST, -1, ids, but, value))
+
+
+def _framing(spec: str | Framing | None, url: str, config: Config) -> Framing:
+    if spec is None:
+        raise ConfigError(
+            f"{url} needs a framing, which says where a message ends: framing='line', 'raw', 'u32be' "
+            "... (resp:// addresses have theirs)"
+        )
+    return framing_of(spec, max=config.max_message)
 
 
 class _Signals:
