@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from threading import get_ident
 
 from fastloop._ffi import ffi, lib
 from fastloop.errors import ConfigError
@@ -39,7 +38,7 @@ class AsyncioTurns:
         self._soon: asyncio.Handle | None = None
         self._due: asyncio.TimerHandle | None = None
         self.ended = asyncio.Event()
-        runtime.thread = get_ident()
+        runtime.begin()
         runtime.on_command = self.schedule
         self._fd = lib.fl_fileno(runtime.loop)
         if self._fd < 0:
@@ -89,4 +88,6 @@ class AsyncioTurns:
             if handle is not None:
                 handle.cancel()
         self._runtime.on_command = None
-        self.ended.set()
+        if not self.ended.is_set():
+            self.ended.set()
+            self._runtime.end()

@@ -34,6 +34,9 @@ log = logging.getLogger("fastloop")
 SLICE_SECONDS = 0.001
 """How long handlers may run before what they said is sent: the latency guard."""
 
+ANSWER_SECONDS = 30
+"""How long another thread waits for an answer of the loop's thread."""
+
 
 class Runtime:
     """One loop, used by one thread: the one that calls ``run`` or ``turn``."""
@@ -42,7 +45,8 @@ class Runtime:
         self.server = server
         self.loop = loop
         self.states: dict[int, Any] = {}
-        self.thread = get_ident()
+        self.thread: int | None = get_ident()
+        self.turning = False
         self._routes = routes
         self._out: list[Any] = []
         self._commands = 0
@@ -65,9 +69,27 @@ class Runtime:
 
     def run(self) -> None:
         """Turns until ``stop``."""
+        self.begin()
+        try:
+            while self.running:
+                self.turn(-1)
+        finally:
+            self.end()
+
+    def expect(self) -> None:
+        """From now on another thread is to turn it: nothing may be done in this one any more."""
+        self.thread = None
+        self.turning = True
+
+    def begin(self) -> None:
+        """This thread turns it from now on."""
         self.thread = get_ident()
-        while self.running:
-            self.turn(-1)
+        self.turning = True
+
+    def end(self) -> None:
+        """Nobody turns it any more: who still waits for an answer gets it."""
+        self._run_posted()
+        self.turning = False
 
     def turn(self, timeout_ms: int) -> None:
         """One turn; waits at most so long for something to do (-1: no limit)."""
@@ -205,7 +227,7 @@ class Runtime:
 
     def ask(self, function: Callable[..., Any], *args: Any) -> Any:
         """The result of a call on the loop's thread, from any thread."""
-        if get_ident() == self.thread or not self.running:
+        if get_ident() == self.thread or not self.turning:
             self._alive()
             return function(*args)
         answer: Future[Any] = Future()
@@ -217,7 +239,10 @@ class Runtime:
                 answer.set_exception(error)
 
         self.post(fetch)
-        return answer.result(timeout=10)
+        try:
+            return answer.result(timeout=ANSWER_SECONDS)
+        except TimeoutError as error:
+            raise FastloopError("the server has stopped, or a handler holds it up") from error
 
     def post(self, function: Callable[..., Any], *args: Any) -> None:
         """Calls it soon on the loop's thread; from any thread."""

@@ -189,6 +189,7 @@ class Server:
         name = f"fastloop-{len(self._threads)}"
         thread = threading.Thread(target=body, name=name, daemon=True)
         self._threads.append(thread)
+        runtime.expect()
         thread.start()
 
     def _turns(self, runtime: Runtime) -> None:
@@ -298,7 +299,10 @@ def _framing(spec: str | Framing | None, url: str, config: Config) -> Framing:
 
 
 class _Signals:
-    """While a server runs in the main thread: Ctrl-C stops it at once, SIGTERM drains it."""
+    """While a server runs in the main thread: Ctrl-C stops it at once, SIGTERM drains it.
+
+    The handlers only post: a signal may come between any two steps of a turn.
+    """
 
     def __init__(self, server: Server, runtime: Runtime) -> None:
         self._server = server
@@ -309,7 +313,6 @@ class _Signals:
     def __enter__(self) -> None:
         if threading.current_thread() is not threading.main_thread():
             return
-        self._runtime.thread = threading.get_ident()
         fd = lib.fl_wake_fd(self._runtime.loop)
         self._wakeup = signal.set_wakeup_fd(fd, warn_on_full_buffer=False)
         self._before[signal.SIGINT] = signal.signal(signal.SIGINT, self._stop)
@@ -322,10 +325,10 @@ class _Signals:
             signal.set_wakeup_fd(self._wakeup)
 
     def _stop(self, *_: object) -> None:
-        self._server.stop(drain=0)
+        self._runtime.post(lambda: self._server.stop(drain=0))
 
     def _drain(self, *_: object) -> None:
-        self._server.stop()
+        self._runtime.post(self._server.stop)
 
 
 def serve(
