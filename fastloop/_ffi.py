@@ -6,6 +6,7 @@ At import it makes sure that core and interpreter agree on the form in which bat
 import errno
 import marshal
 from pathlib import Path
+from typing import Any
 
 from fastloop.errors import ConnectionClosed, CoreError, ReplyError
 
@@ -56,7 +57,7 @@ def check(rc: int, what: str) -> int:
     raise OSError(-rc, message)
 
 
-def echo(value: object) -> object:
+def echo(value: Any) -> object:
     """Sends a value through the codec of the core, as a reply and back as a message."""
     sent = marshal.dumps(value, 2)
     room = ffi.new("char[]", 2 * len(sent) + 64)
