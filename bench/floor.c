@@ -1,0 +1,246 @@
+/* floor.c -- the floor: the least an echo server on epoll can cost, to be the yardstick of others.
+ *
+ * It does what fastloop does for an echo, with the answer made in C instead of in Python: a wait, a
+ * read into one scratch buffer, framing in place, one send for each connection that was ready.
+ *
+ *     floor PORT raw|line          prints "listening PORT" and serves until it is killed
+ *
+ * Workload: short messages, answers that fit in the socket buffer. So an idle connection owns no
+ * memory but its struct, and memory is allocated only for an incomplete line or an unsent answer.
+ *
+ * Invariants: a connection is watched either for reading or, while an answer waits, for writing,
+ * never both; there is one thread. A program, not a library: what cannot go on exits. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    SCRATCH = 65536, /* bytes read at once: also the longest line */
+    EVENTS = 512,    /* of one wait */
+    ACCEPTS = 64,    /* of one turn, so that a flood of connections does not starve the others */
+    BACKLOG = 1024,
+    MAX_FD = 1 << 20,
+};
+
+/* Bytes that outlive a turn; data is NULL when there are none. */
+struct kept {
+    char *data;
+    size_t len;
+};
+
+struct conn {
+    struct kept tail;   /* of a line that is not complete */
+    struct kept unsent; /* what the kernel did not take */
+};
+
+struct floor {
+    int epoll;
+    int listener;
+    bool lines;
+    struct conn *conns; /* indexed by descriptor */
+    size_t capacity;
+    char in[2 * SCRATCH]; /* a tail and what is read behind it */
+    char out[2 * SCRATCH];
+};
+
+static void die(const char *what)
+{
+    fprintf(stderr, "floor: %s: %s\n", what, strerror(errno));
+    exit(1);
+}
+
+static void drop(struct kept *k)
+{
+    free(k->data);
+    *k = (struct kept){0};
+}
+
+/* Replaces what is kept by a copy of these bytes, which may be a part of it. */
+static void keep(struct kept *k, const char *data, size_t len)
+{
+    char *copy = NULL;
+    if (len > 0) {
+        copy = malloc(len);
+        if (copy == NULL)
+            die("malloc");
+        memcpy(copy, data, len);
+    }
+    free(k->data);
+    *k = (struct kept){copy, len};
+}
+
+static void watch(struct floor *f, int op, int fd, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.fd = fd};
+    if (epoll_ctl(f->epoll, op, fd, &event) < 0)
+        die("epoll_ctl");
+}
+
+static void hang_up(struct floor *f, int fd)
+{
+    drop(&f->conns[fd].tail);
+    drop(&f->conns[fd].unsent);
+    close(fd);
+}
+
+/* Sends what the kernel takes and keeps the rest. Returns false if the connection is gone. */
+static bool answer(struct floor *f, int fd, const char *data, size_t len)
+{
+    struct kept *unsent = &f->conns[fd].unsent;
+    bool waited = unsent->data != NULL;
+    ssize_t sent = send(fd, data, len, MSG_NOSIGNAL);
+    if (sent < 0 && errno != EAGAIN) {
+        hang_up(f, fd);
+        return false;
+    }
+    if (sent < 0)
+        sent = 0;
+    keep(unsent, data + sent, len - (size_t)sent);
+    if (waited != (unsent->data != NULL))
+        watch(f, EPOLL_CTL_MOD, fd, unsent->data != NULL ? EPOLLOUT : EPOLLIN);
+    return true;
+}
+
+/* Copies every complete line of the n bytes in f->in to f->out, without its CR and with its LF.
+ * Returns how many bytes were looked at; *made is how many came out. */
+static size_t frame_lines(struct floor *f, size_t n, size_t *made)
+{
+    char *at = f->in, *end = f->in + n, *to = f->out, *newline;
+    while ((newline = memchr(at, '\n', (size_t)(end - at))) != NULL) {
+        size_t len = (size_t)(newline - at);
+        if (len > 0 && at[len - 1] == '\r')
+            len--;
+        memcpy(to, at, len);
+        to[len] = '\n';
+        to += len + 1;
+        at = newline + 1;
+    }
+    *made = (size_t)(to - f->out);
+    return (size_t)(at - f->in);
+}
+
+static void echo_lines(struct floor *f, int fd, size_t n)
+{
+    size_t made, used = frame_lines(f, n, &made);
+    struct kept *tail = &f->conns[fd].tail;
+    if (n - used > SCRATCH) {
+        hang_up(f, fd);
+        return;
+    }
+    if (tail->data != NULL || n > used)
+        keep(tail, f->in + used, n - used);
+    if (made > 0)
+        answer(f, fd, f->out, made);
+}
+
+static void on_readable(struct floor *f, int fd)
+{
+    struct kept *tail = &f->conns[fd].tail;
+    if (tail->len > 0)
+        memcpy(f->in, tail->data, tail->len);
+    ssize_t n = recv(fd, f->in + tail->len, SCRATCH, 0);
+    if (n < 0 && errno == EAGAIN)
+        return;
+    if (n <= 0)
+        hang_up(f, fd);
+    else if (f->lines)
+        echo_lines(f, fd, tail->len + (size_t)n);
+    else
+        answer(f, fd, f->in, (size_t)n);
+}
+
+static void on_writable(struct floor *f, int fd)
+{
+    const struct kept unsent = f->conns[fd].unsent;
+    answer(f, fd, unsent.data, unsent.len);
+}
+
+/* Makes room in the table for a descriptor. */
+static void make_room(struct floor *f, int fd)
+{
+    if ((size_t)fd < f->capacity)
+        return;
+    size_t capacity = f->capacity > 0 ? f->capacity : 64;
+    while (capacity <= (size_t)fd && capacity < MAX_FD)
+        capacity *= 2;
+    f->conns = realloc(f->conns, capacity * sizeof *f->conns);
+    if (f->conns == NULL || (size_t)fd >= capacity)
+        die("too many connections");
+    memset(f->conns + f->capacity, 0, (capacity - f->capacity) * sizeof *f->conns);
+    f->capacity = capacity;
+}
+
+static void accept_some(struct floor *f)
+{
+    for (int i = 0; i < ACCEPTS; i++) {
+        int fd = accept4(f->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0)
+            return;
+        make_room(f, fd);
+        watch(f, EPOLL_CTL_ADD, fd, EPOLLIN);
+    }
+}
+
+static int listen_on(uint16_t port)
+{
+    struct sockaddr_in address = {
+        .sin_family = AF_INET,
+        .sin_port = htons(port),
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    };
+    int on = 1;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        die("socket");
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* inherited by what is accepted */
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, BACKLOG) < 0)
+        die("listen");
+    return fd;
+}
+
+static void serve(struct floor *f)
+{
+    struct epoll_event events[EVENTS];
+    for (;;) {
+        int n = epoll_wait(f->epoll, events, EVENTS, -1);
+        if (n < 0 && errno != EINTR)
+            die("epoll_wait");
+        for (int i = 0; i < n; i++) {
+            int fd = events[i].data.fd;
+            if (fd == f->listener)
+                accept_some(f);
+            else if (f->conns[fd].unsent.data != NULL)
+                on_writable(f, fd);
+            else
+                on_readable(f, fd);
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static struct floor f; /* zeroed, and too large for a stack */
+    if (argc != 3 || (strcmp(argv[2], "raw") != 0 && strcmp(argv[2], "line") != 0)) {
+        fprintf(stderr, "usage: floor PORT raw|line\n");
+        return 2;
+    }
+    f.lines = strcmp(argv[2], "line") == 0;
+    f.listener = listen_on((uint16_t)atoi(argv[1]));
+    f.epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (f.epoll < 0)
+        die("epoll_create1");
+    watch(&f, EPOLL_CTL_ADD, f.listener, EPOLLIN);
+    printf("listening %s\n", argv[1]);
+    fflush(stdout);
+    serve(&f);
+}
