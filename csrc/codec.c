@@ -187,11 +187,12 @@ static int skip(struct codec_reader *r, int depth)
     if (depth > DEEPEST)
         return FL_EOUTBOX;
     if (has(r, 1) && *r->at == '{') { /* without counting ahead: that would cost once a level */
-        for (r->at++; has(r, 1) && *r->at != '0';) {
+        bool paired = true;
+        for (r->at++; has(r, 1) && *r->at != '0'; paired = !paired) {
             if (skip(r, depth + 1) < 0)
                 return FL_EOUTBOX;
         }
-        return has(r, 1) ? (r->at++, 0) : FL_EOUTBOX;
+        return has(r, 1) && paired ? (r->at++, 0) : FL_EOUTBOX;
     }
     int rc = codec_read(r, &v);
     if (rc < 0 || v.type == CODEC_END)
