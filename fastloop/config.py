@@ -83,9 +83,9 @@ def optional(parse: Callable[[Any], int]) -> Callable[[Any], int | None]:
     return lambda value: None if value is None else parse(value)
 
 
-def option(default: Any, parse: Callable[[Any], Any], text: str) -> Any:
-    """A field of Config."""
-    return field(default=default, metadata={"parse": parse, "help": text})
+def option(default: Any, parse: Callable[[Any], Any], kind: str, text: str) -> Any:
+    """A field of Config; `kind` is TIME, SIZE, N or NAME."""
+    return field(default=default, metadata={"parse": parse, "kind": kind, "help": text})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,47 +97,58 @@ class Config:
     backend: str = option(
         "auto",
         choice("auto", "epoll", "kqueue", "poll", "select"),
+        "NAME",
         "how to wait for sockets: auto (the best that works here), epoll, kqueue, poll or select",
     )
-    threads: int = option(1, count(1, 256), "event loops, each in a thread of its own")
+    threads: int = option(1, count(1, 256), "N", "event loops, each in a thread of its own")
     blocking: int = option(
         0,
         count(0, 1024),
+        "N",
         "worker threads for handlers that block; 0: they run in the loop's thread",
     )
-    backlog: int = option(1024, count(1, 65535), "connections that the kernel queues for us")
+    backlog: int = option(1024, count(1, 65535), "N", "connections that the kernel queues for us")
     max_message: int | None = option(
         None,
         optional(size(1, GIB)),
-        "the largest message, as 64k or 16m; by default what the framing has",
+        "SIZE",
+        "the largest message, as 64k or 16m; by default what the framing says",
     )
     max_connections: int = option(
-        10_000, count(1, 10_000_000), "connections at a time; more are turned away"
+        10_000, count(1, 10_000_000), "N", "connections at a time; more are turned away"
     )
     idle_timeout: float = option(
-        0.0, duration, "close a connection that says nothing for so long, as 30s or 5m; 0: never"
+        0.0, duration, "TIME", "close a connection that says nothing for so long; 0: never"
     )
     write_timeout: float = option(
-        60.0, duration, "close a connection that takes nothing for so long; 0: never"
+        60.0, duration, "TIME", "close a connection that takes nothing for so long; 0: never"
     )
-    linger: float = option(2.0, duration, "how long to wait for the peer's end after our last byte")
+    linger: float = option(
+        2.0, duration, "TIME", "how long to wait for the peer's end after our last byte"
+    )
     high_water: int = option(
-        256 * KIB, size(1, GIB), "unsent bytes above which a connection is not read"
+        256 * KIB, size(1, GIB), "SIZE", "unsent bytes above which a connection is not read"
     )
-    low_water: int = option(64 * KIB, size(0, GIB), "... and below which it is read again")
+    low_water: int = option(
+        64 * KIB, size(0, GIB), "SIZE", "unsent bytes below which it is read again"
+    )
     max_unsent: int = option(
-        64 * MIB, size(0, 1 << 40), "unsent bytes above which a connection is closed; 0: no limit"
+        64 * MIB,
+        size(0, 1024 * GIB),
+        "SIZE",
+        "unsent bytes above which a connection is closed; 0: no limit",
     )
     drain_timeout: float = option(
-        10.0, duration, "at a stop, how long connections have to take their last replies"
+        10.0, duration, "TIME", "at a stop, how long connections have to take their last replies"
     )
     loop: str = option(
         "auto",
         choice("auto", "asyncio", "uvloop"),
+        "NAME",
         "the event loop of async handlers: auto (uvloop if it is installed), asyncio or uvloop",
     )
     log_level: str = option(
-        "info", choice("debug", "info", "warning", "error"), "debug, info, warning or error"
+        "info", choice("debug", "info", "warning", "error"), "NAME", "debug, info, warning or error"
     )
 
     def __post_init__(self) -> None:

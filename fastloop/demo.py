@@ -1,0 +1,67 @@
+"""What `fastloop demo` runs: every example on a port of its own, in one process."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastloop import target
+
+BASE_PORT = 7001
+KV_PORT = 6380
+
+
+@dataclass(frozen=True)
+class Example:
+    """One example server and how to talk to it; "{port}" and "{host}" are filled in."""
+
+    name: str
+    scheme: str
+    port: int  # when nobody asks for other ports
+    framing: str
+    tries: tuple[str, ...]
+
+    def url(self, host: str, port: int) -> str:
+        """Where it listens."""
+        return f"{self.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+EXAMPLES = (
+    Example("echo", "tcp", BASE_PORT, "line", ("nc {host} {port}",)),
+    Example("chat", "tcp", BASE_PORT + 1, "line", ("nc {host} {port}    (in two terminals)",)),
+    Example(
+        "kv",
+        "resp",
+        KV_PORT,
+        "resp",
+        (
+            "redis-cli -h {host} -p {port} set greeting hello",
+            "redis-benchmark -h {host} -p {port} -q -n 100000 -P 16 -t set,get",
+        ),
+    ),
+    Example(
+        "score", "tcp", BASE_PORT + 2, "line", ('echo "5.1 3.5 1.4 0.2" | nc -q 1 {host} {port}',)
+    ),
+)
+
+
+def routes(host: str, base_port: int | None) -> tuple[dict[str, Any], dict[str, str]]:
+    """Handlers and framings by address: on the usual ports, or on those from `base_port` on."""
+    handlers: dict[str, Any] = {}
+    framings: dict[str, str] = {}
+    for n, example in enumerate(EXAMPLES):
+        url = example.url(host, example.port if base_port is None else base_port + n)
+        handlers[url] = target.load(f"fastloop.examples.{example.name}:handle")
+        framings[url] = example.framing
+    return handlers, framings
+
+
+def guide(addresses: list[str]) -> str:
+    """What to type to try each example, given where they listen."""
+    lines = []
+    for example, address in zip(EXAMPLES, addresses, strict=True):
+        host, _, port = address.partition("://")[2].rpartition(":")
+        lines.append(f"{example.name:<6} {address}")
+        lines += [
+            "       " + text.format(host=host.strip("[]") or "127.0.0.1", port=port)
+            for text in example.tries
+        ]
+    return "\n".join([*lines, "", "Ctrl-C ends it."])
