@@ -378,11 +378,22 @@ void conn_replied(struct conns *t, struct conn *c)
         conn_touch(t, c);
 }
 
-void conn_fault(struct conns *t, struct conn *c, struct queue *q)
+bool conn_fault(struct conns *t, struct conn *c, struct queue *q)
 {
     const char *fault = conn_framing(t, c)->protocol->fault;
-    if (fault == NULL || wire_put(&t->wire, q, fault, strlen(fault)) < 0)
-        conn_close(t, c);
+    if (fault != NULL && wire_put(&t->wire, q, fault, strlen(fault)) == 0)
+        return false;
+    conn_close(t, c);
+    return true;
+}
+
+void conn_finish(struct conns *t, struct conn *c, uint32_t waiting)
+{
+    conn_close(t, c);
+    if (c->state != CONN_ENDING)
+        return;
+    c->state = CONN_FINAL;
+    c->in_flight = waiting;
 }
 
 void conn_pause(struct conns *t, struct conn *c, bool on)
@@ -431,11 +442,11 @@ bool conn_settle(struct conns *t, struct conn *c)
     resume(t, c);
     if ((c->flags & CONN_PARKED) || c->out.head != NULL || c->in_flight > 0)
         return false;
-    if ((c->state == CONN_OPEN || c->state == CONN_ENDING) && (c->flags & CONN_EOF)) {
+    if (c->state != CONN_LINGER && (c->flags & CONN_EOF)) {
         die(t, c);
         return false;
     }
-    if (c->state != CONN_ENDING)
+    if (c->state != CONN_ENDING && c->state != CONN_FINAL)
         return false;
     c->state = CONN_LINGER;
     file_deadline(t, c, (uint32_t)max_size(t->config.linger_ms, 1));

@@ -20,6 +20,7 @@ enum conn_state {
     CONN_FREE,   /* in the table's free list */
     CONN_OPEN,   /* reading, framing, answering */
     CONN_ENDING, /* no more is read; closes when all is answered and sent */
+    CONN_FINAL,  /* the same, and its last reply was said: messages behind that get none */
     CONN_LINGER, /* all is sent and our side is shut; what the peer still says is discarded */
     CONN_DEAD,   /* waits for the end of the turn, when it is closed and freed */
 };
@@ -153,8 +154,13 @@ void conn_replied(struct conns *t, struct conn *c);
 /* No more messages; closes once all is answered and sent. */
 void conn_close(struct conns *t, struct conn *c);
 
-/* The handler failed: the protocol's error, or a close. */
-void conn_fault(struct conns *t, struct conn *c, struct queue *q);
+/* What was just said is its last reply: closes once that is sent. `waiting` messages, those in front
+ * of it and its own, are still to be counted by conn_replied(); the others get no reply. */
+void conn_finish(struct conns *t, struct conn *c, uint32_t waiting);
+
+/* The handler failed: the protocol's error, or, where it has none, a close. Returns whether that was
+ * the last reply. */
+bool conn_fault(struct conns *t, struct conn *c, struct queue *q);
 
 /* Stops or resumes reading from it. */
 void conn_pause(struct conns *t, struct conn *c, bool on);

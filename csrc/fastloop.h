@@ -41,7 +41,7 @@ enum fl_op {
     /* in the place of a reply, or of the value in FL_SEND and FL_FILL */
     FL_LATER,      /* (ticket): the reply comes by FL_FILL; later ones wait behind it */
     FL_FAULT,      /* (): the handler failed: the protocol's error, or a close */
-    FL_LAST,       /* (value): reply, then close */
+    FL_LAST,       /* (value): reply, then close; messages behind it get no reply */
     FL_RESP_ERROR, /* (text): a RESP error; may stand anywhere in a RESP value */
     FL_RESP_PUSH,  /* (list): a RESP3 push; an array to a RESP2 client */
     FL_RESP_HELLO, /* (version, value): switch to RESP2 or RESP3, then reply */

@@ -11,7 +11,10 @@
 
 #include "clock.h"
 
-enum { SHARE = 1024 }; /* a broadcast from this size on is kept once for all receivers */
+enum {
+    SHARE = 1024,  /* a broadcast from this size on is kept once for all receivers */
+    LAST_WORD = 1, /* said, and nothing may follow it */
+};
 
 /* Steps into a tuple that begins with the mark and a number. */
 static bool enter(struct codec_reader *r, int64_t *op)
@@ -39,8 +42,8 @@ static int read_int(struct codec_reader *r, int64_t *n)
 
 /* -- values -- */
 
-/* Encodes the value that comes next for c to q. Returns 0 or FL_EOUTBOX: anything else that is
- * wrong ends in an answer or a close of this connection alone. */
+/* Encodes the value that comes next for c to q. Returns 0; LAST_WORD if c closes after it; or
+ * FL_EOUTBOX: anything else that is wrong ends in an answer or a close of this connection alone. */
 static int say(struct conns *t, struct conn *c, struct queue *q, struct codec_reader *r)
 {
     struct codec_reader start = *r;
@@ -48,14 +51,12 @@ static int say(struct conns *t, struct conn *c, struct queue *q, struct codec_re
     if (enter(r, &op)) {
         if (op == FL_NOTHING)
             return 0;
-        if (op == FL_FAULT) {
-            conn_fault(t, c, q);
-            return 0;
-        }
+        if (op == FL_FAULT)
+            return conn_fault(t, c, q) ? LAST_WORD : 0;
         if (op == FL_LAST) {
             int rc = say(t, c, q, r);
             conn_close(t, c);
-            return rc;
+            return rc < 0 ? rc : LAST_WORD;
         }
         *r = start; /* the protocol's own */
     }
@@ -65,14 +66,16 @@ static int say(struct conns *t, struct conn *c, struct queue *q, struct codec_re
     if (likely(rc >= 0))
         return 0;
     wire_undo(&t->wire, q, mark);
+    bool last = false;
     if (rc == -ENOMEM) {
         conn_fail(t, c, rc);
     } else {
         inbox_notice(&t->inbox, FL_EVALUE);
-        conn_fault(t, c, q);
+        last = conn_fault(t, c, q);
     }
     *r = start;
-    return codec_skip(r);
+    rc = codec_skip(r);
+    return rc == 0 && last ? LAST_WORD : rc;
 }
 
 static int say_later(struct conns *t, struct conn *c, struct codec_reader *r)
@@ -94,7 +97,7 @@ static int reply(struct conns *t, struct codec_reader *r)
     if (!inbox_reply(&t->inbox, &id))
         return FL_EOUTBOX;
     struct conn *c = conn_find(t, id);
-    if (c == NULL)
+    if (c == NULL || c->state >= CONN_FINAL)
         return codec_skip(r);
     struct codec_reader inside = *r;
     int64_t op;
@@ -103,6 +106,8 @@ static int reply(struct conns *t, struct codec_reader *r)
         return say_later(t, c, r);
     }
     int rc = say(t, c, &c->out, r);
+    if (rc == LAST_WORD) /* nothing is promised where replies come at once: only this one waits */
+        conn_finish(t, c, 1);
     if (c->state != CONN_DEAD)
         conn_replied(t, c);
     return rc;
@@ -143,7 +148,7 @@ static int send_value(struct conns *t, struct conn *c, int64_t ticket, struct co
 
 static int fill_value(struct conns *t, struct conn *c, int64_t ticket, struct codec_reader *r)
 {
-    if (c == NULL)
+    if (c == NULL || !wire_awaits(&c->out, (uint64_t)ticket))
         return codec_skip(r);
     struct queue q = {0};
     int rc = say(t, c, &q, r);
@@ -151,6 +156,8 @@ static int fill_value(struct conns *t, struct conn *c, int64_t ticket, struct co
         wire_drop(&t->wire, &q);
         return rc;
     }
+    if (rc == LAST_WORD)
+        conn_finish(t, c, c->in_flight - wire_cut(&t->wire, &c->out, (uint64_t)ticket));
     if (wire_fill(&t->wire, &c->out, (uint64_t)ticket, &q, true))
         conn_replied(t, c);
     conn_touch(t, c);

@@ -164,6 +164,41 @@ int wire_hole(struct wire *w, struct queue *q, uint64_t ticket)
     return 0;
 }
 
+/* The hole with this ticket, or NULL; *before is the span in front of it, NULL at the head. */
+static struct span *find_hole(const struct queue *q, uint64_t ticket, struct span **before)
+{
+    struct span *hole = q->head;
+    *before = NULL;
+    while (hole != NULL && (hole->data != NULL || hole->ticket != ticket)) {
+        *before = hole;
+        hole = hole->next;
+    }
+    return ticket == 0 ? NULL : hole;
+}
+
+bool wire_awaits(const struct queue *q, uint64_t ticket)
+{
+    struct span *before;
+    return find_hole(q, ticket, &before) != NULL;
+}
+
+uint32_t wire_cut(struct wire *w, struct queue *q, uint64_t ticket)
+{
+    struct span *before;
+    struct span *hole = find_hole(q, ticket, &before);
+    uint32_t holes = 0;
+    while (hole != NULL && hole->next != NULL) {
+        struct span *s = hole->next;
+        hole->next = s->next;
+        holes += s->data == NULL;
+        q->bytes -= s->len;
+        free_span(w, s);
+    }
+    if (hole != NULL)
+        q->tail = hole;
+    return holes;
+}
+
 static void link_all(struct queue *q, struct queue *more)
 {
     if (more->head == NULL)
@@ -178,13 +213,9 @@ static void link_all(struct queue *q, struct queue *more)
 
 bool wire_fill(struct wire *w, struct queue *q, uint64_t ticket, struct queue *filling, bool close)
 {
-    struct span *before = NULL;
-    struct span *hole = q->head;
-    while (hole != NULL && (hole->data != NULL || hole->ticket != ticket)) {
-        before = hole;
-        hole = hole->next;
-    }
-    bool found = hole != NULL && ticket != 0;
+    struct span *before;
+    struct span *hole = find_hole(q, ticket, &before);
+    bool found = hole != NULL;
     if (!found) {
         link_all(q, filling);
     } else {

@@ -68,6 +68,12 @@ int wire_hole(struct wire *w, struct queue *q, uint64_t ticket);
  * the hole was there. */
 bool wire_fill(struct wire *w, struct queue *q, uint64_t ticket, struct queue *filling, bool close);
 
+/* Whether q has a hole with this ticket. */
+bool wire_awaits(const struct queue *q, uint64_t ticket);
+
+/* Drops everything behind the hole with this ticket. Returns how many holes were among it. */
+uint32_t wire_cut(struct wire *w, struct queue *q, uint64_t ticket);
+
 /* Appends views of all of `shared` to q, which keep its blobs alive. Returns 0 or -ENOMEM; what was
  * appended before memory ran short stays. */
 int wire_share(struct wire *w, struct queue *q, const struct queue *shared);

@@ -52,16 +52,28 @@ class Handler:
                 f"the handler {target!r} cannot be called: hand over a function f(message), "
                 "f(connection, message), or an object with a method message(connection, message)"
             )
-        call = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
-        return cls(
+        handler = cls(
             message=function,
             name=name,
             with_connection=_arguments(function, name) == 2,
-            is_async=inspect.iscoroutinefunction(call),
+            is_async=_is_async(function),
             is_batch=getattr(function, _BATCH, False),
             open=getattr(target, "open", None) if function is not target else None,
             close=getattr(target, "close", None) if function is not target else None,
         )
+        if handler.is_batch and handler.is_async:
+            raise ConfigError(f"the batch handler {name} is async: nobody would await it")
+        for method in ("open", "close"):
+            if _is_async(getattr(handler, method)):
+                raise ConfigError(f"{method}() of {name} is async: nobody would await it")
+        return handler
+
+
+def _is_async(function: object) -> bool:
+    """Whether calling it gives something to await; also for an object with an async __call__."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004
+    )
 
 
 def _arguments(function: Callable[..., Any], name: str) -> int:
