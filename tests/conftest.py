@@ -1,0 +1,74 @@
+"""Every behaviour is tested on every backend of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import fastloop
+from client import Client
+from fastloop._ffi import ffi, lib
+from stage import Stage
+
+Serve = Callable[..., fastloop.Server]
+Connect = Callable[..., Client]
+
+
+def backends() -> list[str]:
+    """Those that work here."""
+    names = []
+    while (name := lib.fl_backend_name(len(names))) != ffi.NULL:
+        names.append(ffi.string(name).decode())
+    return [name for name in names if lib.fl_backend_probe(name.encode()) == 0]
+
+
+@pytest.fixture(params=backends())
+def backend(request: pytest.FixtureRequest) -> str:
+    """The name of a way to wait."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def stage_async(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    """A stage whose async handlers run on this loop, on a backend that it can wait for."""
+    if request.param == "uvloop":
+        pytest.importorskip("uvloop")
+    stage = Stage(loop=request.param)
+    yield stage
+    stage.close()
+
+
+@pytest.fixture
+def stage(backend: str) -> Iterator[Stage]:
+    """Where servers on this backend and their clients play."""
+    stage = Stage(backend=backend)
+    yield stage
+    stage.close()
+
+
+@pytest.fixture
+def serve(stage: Stage) -> Serve:
+    """Starts a server: ``serve(handler, *binds, framing="line", **options)``."""
+    return stage.serve
+
+
+@pytest.fixture
+def connect(stage: Stage) -> Connect:
+    """Connects a client: ``connect(server)``."""
+    return stage.connect
+
+
+@pytest.fixture
+def answers(serve: Serve, connect: Connect) -> Callable[..., bytes]:
+    """What a handler answers to these bytes until the close: ``answers(handler, b"...")``."""
+
+    def run(handler: Any, data: bytes, framing: Any = "line", **options: Any) -> bytes:
+        client = connect(serve(handler, framing=framing, **options))
+        client.send(data)
+        client.finish()
+        return client.rest()
+
+    return run

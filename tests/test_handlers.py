@@ -1,0 +1,292 @@
+"""The kinds of handlers: functions, objects, classes, batches; what they raise and return."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import fastloop
+from client import wait_for
+from conftest import Connect, Serve
+from fastloop import NOTHING, Connection, batch, last, resp
+
+Answers = Callable[..., bytes]
+
+
+def fail_on_bad(message: Any) -> Any:
+    """Raises for some messages; echoes the others."""
+    word = message[0] if isinstance(message, list) else message
+    if word == b"bad":
+        raise LookupError("no such thing")
+    if word == b"stop":
+        raise StopIteration
+    return word
+
+
+# -- how they are called --
+
+
+def test_function_of_the_message(answers: Answers) -> None:
+    assert answers(lambda line: line.upper(), b"a\nb\n") == b"A\nB\n"
+
+
+def test_builtin_function(answers: Answers) -> None:
+    assert answers(bytes.swapcase, b"aB\n") == b"Ab\n"
+
+
+def test_function_of_connection_and_message(answers: Answers) -> None:
+    def handler(connection: Connection, line: bytes) -> bytes:
+        assert isinstance(connection, Connection)
+        return line * 2
+
+    assert answers(handler, b"ab\n" * 3) == b"abab\n" * 3
+
+
+class Visitors:
+    """Greets whoever comes, and keeps a list of who went."""
+
+    def __init__(self) -> None:
+        self.gone: list[tuple[Any, str]] = []
+
+    def open(self, connection: Connection) -> None:
+        connection.state = 0
+        connection.send("hello")
+
+    def message(self, connection: Connection, line: bytes) -> str:
+        connection.state += 1
+        return f"{connection.state} {line.decode()}"
+
+    def close(self, connection: Connection, reason: str) -> None:
+        self.gone.append((connection.state, reason))
+
+
+def test_object(answers: Answers) -> None:
+    visitors = Visitors()
+    assert answers(visitors, b"a\nb\n") == b"hello\n1 a\n2 b\n"
+    wait_for(lambda: visitors.gone)
+    assert visitors.gone == [(2, "")]
+
+
+def test_class_is_instantiated(answers: Answers) -> None:
+    assert answers(Visitors, b"a\n") == b"hello\n1 a\n"
+
+
+def test_batch_gets_all_messages_at_once(answers: Answers) -> None:
+    sizes = []
+
+    @batch
+    def handler(lines: list[bytes]) -> list[bytes]:
+        sizes.append(len(lines))
+        return lines[::-1]
+
+    assert answers(handler, b"a\nb\nc\n") == b"c\nb\na\n"
+    assert sizes == [3]
+
+
+def test_batch_with_connections(answers: Answers) -> None:
+    @batch
+    def handler(connections: list[Connection], lines: list[bytes]) -> list[str]:
+        assert len(connections) == len(lines) == 2
+        assert len(set(connections)) == 1
+        return [connection.peer.split(":")[0] for connection in connections]
+
+    assert answers(handler, b"a\nb\n") == b"127.0.0.1\n127.0.0.1\n"
+
+
+@pytest.mark.parametrize("replies", [[b"one"], [b"one", b"two", b"three"], 7])
+def test_batch_with_wrong_count_fails_whole(
+    answers: Answers, caplog: pytest.LogCaptureFixture, replies: Any
+) -> None:
+    command = b"*1\r\n$1\r\na\r\n"
+    answer = answers(batch(lambda messages: replies), command * 2, framing="resp")
+    assert answer == b"-ERR internal error\r\n" * 2
+    assert "failed" in caplog.text
+
+
+@pytest.mark.parametrize("handler", [7, None, lambda: None, lambda a, b, c: None, object()])
+def test_what_cannot_be_called_is_refused(backend: str, handler: Any) -> None:
+    with pytest.raises(fastloop.ConfigError, match="handler"):
+        fastloop.Server(handler, "tcp://127.0.0.1:0", framing="raw", backend=backend)
+
+
+class AsyncOpen:
+    """Nobody would await its open()."""
+
+    async def open(self, connection: Connection) -> None: ...
+    async def message(self, message: bytes) -> None: ...
+
+
+async def async_batch(messages: list[bytes]) -> list[bytes]:
+    """Asks for what there is not: a batch that is awaited."""
+    return messages
+
+
+@pytest.mark.parametrize("handler", [AsyncOpen, batch(async_batch)])
+def test_async_where_nobody_awaits_is_refused(handler: Any) -> None:
+    with pytest.raises(fastloop.ConfigError, match="async"):
+        fastloop.Server(handler, "tcp://127.0.0.1:0", framing="line")
+
+
+# -- what they raise --
+
+
+@pytest.mark.parametrize("word", [b"bad", b"stop"])
+def test_raising_closes_after_the_earlier_replies(
+    answers: Answers, caplog: pytest.LogCaptureFixture, word: bytes
+) -> None:
+    """What was asked later must not be taken for the answer to what failed."""
+    assert answers(fail_on_bad, b"1\n2\n" + word + b"\n4\n5\n") == b"1\n2\n"
+    [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert "fail_on_bad" in record.getMessage()
+    assert record.exc_info is not None
+
+
+@pytest.mark.parametrize("word", [b"bad", b"stop"])
+def test_raising_in_resp_harms_only_its_own_message(answers: Answers, word: bytes) -> None:
+    commands = b"".join(b"*1\r\n$%d\r\n%s\r\n" % (len(w), w) for w in (b"1", word, b"3", word))
+    error = b"-ERR internal error\r\n"
+    assert answers(fail_on_bad, commands, framing="resp") == (
+        b"$1\r\n1\r\n" + error + b"$1\r\n3\r\n" + error
+    )
+
+
+def test_raising_leaves_other_connections_alone(serve: Serve, connect: Connect) -> None:
+    server = serve(fail_on_bad)
+    steady, failing = connect(server), connect(server)
+    assert steady.ask(b"1\n") == b"1\n"
+    failing.send(b"bad\n")
+    assert failing.rest() == b""
+    assert steady.ask(b"2\n") == b"2\n"
+
+
+def test_raising_in_open_and_close_is_logged(
+    serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Clumsy:
+        def open(self, connection: Connection) -> None:
+            raise LookupError("open")
+
+        def message(self, line: bytes) -> bytes:
+            return line
+
+        def close(self, connection: Connection, reason: str) -> None:
+            raise LookupError("close")
+
+    client = connect(serve(Clumsy))
+    assert client.ask(b"a\n") == b"a\n"
+    client.close()
+    wait_for(lambda: caplog.text.count("failed") == 2)
+
+
+# -- what they return --
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer"),
+    [
+        (b"bytes", b"bytes\n"),
+        ("text \u20ac", "text \u20ac\n".encode()),
+        (-12, b"-12\n"),
+        (None, b""),
+        (NOTHING, b""),
+        ([b"a", "b", 3, None], b"a\nb\n3\n"),
+        ((b"a", b"b"), b"a\nb\n"),
+        ([], b""),
+        (bytearray(b"array"), b"array\n"),
+        (memoryview(b"view"), b"view\n"),
+        (type("Str", (str,), {})("s"), b"s\n"),
+        (type("Int", (int,), {})(5), b"5\n"),
+        ([type("Bytes", (bytes,), {})(b"b")], b"b\n"),
+    ],
+)
+def test_replies(answers: Answers, reply: object, answer: bytes) -> None:
+    """Between two plain ones, to see that each reply keeps its place."""
+    replies = {b"1": b"first", b"2": reply, b"3": b"third"}
+    assert answers(replies.__getitem__, b"1\n2\n3\n") == b"first\n" + answer + b"third\n"
+
+
+@pytest.mark.parametrize("reply", [object(), {1: 2}, {1}, 1.5, [[b"nested"]], 2**70, [object()]])
+def test_replies_of_a_wrong_type_close(
+    answers: Answers, caplog: pytest.LogCaptureFixture, reply: object
+) -> None:
+    replies = {b"1": b"first", b"2": reply, b"3": b"third"}
+    assert answers(replies.__getitem__, b"1\n2\n3\n") == b"first\n"
+    wait_for(lambda: caplog.records)
+
+
+def test_last_closes_and_later_messages_get_no_answer(serve: Serve, connect: Connect) -> None:
+    """The client need not close for that, and the reply of any framing may be the last."""
+    client = connect(serve(lambda line: last(b"bye") if line == b"quit" else line))
+    client.send(b"a\nquit\nb\nc\n")
+    assert client.rest() == b"a\nbye\n"
+
+
+def test_last_of_none_closes_without_a_word(serve: Serve, connect: Connect) -> None:
+    client = connect(serve(lambda line: last(None)))
+    client.send(b"a\nb\n")
+    assert client.rest() == b""
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer"),
+    [
+        (None, b"$-1\r\n"),
+        (NOTHING, b""),
+        (resp.Error("ERR text"), b"-ERR text\r\n"),
+        ([1, resp.Error("ERR in")], b"*2\r\n:1\r\n-ERR in\r\n"),
+        ([[resp.Error(b"ERR deep")]], b"*1\r\n*1\r\n-ERR deep\r\n"),
+        (type("Status", (str,), {})("OK"), b"+OK\r\n"),
+        ({"k": [True]}, b"*2\r\n+k\r\n*1\r\n:1\r\n"),
+        (object(), b"-ERR internal error\r\n"),
+        ([object()], b"-ERR internal error\r\n"),
+        (2**70, b"-ERR internal error\r\n"),
+    ],
+)
+def test_resp_replies(answers: Answers, reply: object, answer: bytes) -> None:
+    replies = {b"1": "first", b"2": reply, b"3": "third"}
+    commands = b"".join(b"*1\r\n$1\r\n%d\r\n" % n for n in (1, 2, 3))
+    got = answers(lambda command: replies[command[0]], commands, framing="resp")
+    assert got == b"+first\r\n" + answer + b"+third\r\n"
+
+
+def test_resp_error_raised(answers: Answers, caplog: pytest.LogCaptureFixture) -> None:
+    def handler(command: list[bytes]) -> None:
+        raise resp.Error("ERR raised")
+
+    assert answers(handler, b"PING\r\n", framing="resp") == b"-ERR raised\r\n"
+    assert not caplog.records
+
+
+# -- in threads --
+
+
+def test_blocking_keeps_the_order_of_a_connection(answers: Answers) -> None:
+    """Each message sees what the ones before it did."""
+    seen: list[bytes] = []
+
+    def handler(line: bytes) -> int:
+        seen.append(line)
+        return len(seen)
+
+    lines = [b"%d" % n for n in range(200)]
+    answer = answers(handler, b"\n".join(lines) + b"\n", blocking=4)
+    assert answer == b"".join(b"%d\n" % n for n in range(1, 201))
+    assert seen == lines
+
+
+def test_blocking_runs_connections_in_parallel(serve: Serve, connect: Connect) -> None:
+    """Each of four handlers waits until all four are there."""
+    barrier = threading.Barrier(4, timeout=20)
+    server = serve(lambda line: b"%d" % (barrier.wait() * 0 + 1), blocking=4)
+    clients = [connect(server) for _ in range(4)]
+    for client in clients:
+        client.send(b"a\n")
+    assert [client.line() for client in clients] == [b"1\n"] * 4
+
+
+def test_blocking_handler_that_raises(answers: Answers) -> None:
+    assert answers(fail_on_bad, b"1\nbad\n3\n", blocking=2) == b"1\n"
