@@ -1,0 +1,149 @@
+"""Getting servers to run: programs built on demand, the peers' environment, pinning, ports."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+
+BENCH = Path(__file__).resolve().parent
+CONTENDERS = BENCH / "contenders"
+CORES = sorted(os.sched_getaffinity(0))
+SERVER_CORE, CLIENT_CORE = CORES[0], CORES[-1]
+CFLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra"]
+START_TIMEOUT = 20.0
+"""Seconds that a server has to answer on its port, and to end when it is told to."""
+
+
+class BenchError(Exception):
+    """Something that keeps a contender from being measured, in words for the user."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A server that can be started."""
+
+    name: str
+    argv: Callable[[int], list[str]]
+    """Gives the command that serves on a port. What it needs is built or installed then."""
+
+
+@cache
+def build(name: str) -> str:
+    """Compile bench/NAME.c unless that was done since it changed; return the program's path."""
+    source, program = BENCH / f"{name}.c", BENCH / "build" / name
+    if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
+        program.parent.mkdir(exist_ok=True)
+        run([os.environ.get("CC", "cc"), *CFLAGS, "-o", str(program), str(source)])
+    return str(program)
+
+
+@cache
+def peer_python() -> str:
+    """Return the interpreter of bench/.venv, with what bench/requirements.txt pins installed."""
+    wanted = (BENCH / "requirements.txt").read_text()
+    venv, python = BENCH / ".venv", BENCH / ".venv" / "bin" / "python"
+    stamp = venv / "requirements.txt"
+    if not stamp.exists() or stamp.read_text() != wanted:
+        run([sys.executable, "-m", "venv", "--clear", str(venv)])
+        run([str(python), "-m", "pip", "install", "-q", "-r", str(BENCH / "requirements.txt")])
+        stamp.write_text(wanted)
+    return str(python)
+
+
+@cache
+def program(name: str, package: str) -> str:
+    """Return the path of an installed program; raises BenchError saying which package has it."""
+    path = shutil.which(name)
+    if path is None:
+        raise BenchError(f"{name} is not installed (package {package})")
+    return path
+
+
+def run(argv: list[str]) -> str:
+    """Run a command and return its output; raises BenchError with what it said if it fails."""
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BenchError(f"{Path(argv[0]).name}: {(done.stderr or done.stdout).strip()[-2000:]}")
+    return done.stdout
+
+
+def pinned(core: int, argv: list[str]) -> list[str]:
+    """Return a command that runs on one core only."""
+    return [program("taskset", "util-linux"), "-c", str(core), *argv]
+
+
+def raise_file_limit() -> None:
+    """Let servers and clients hold as many connections as the system allows."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+class Server:
+    """A contender that runs, on the server's core, from entering the context to leaving it."""
+
+    def __init__(self, contender: Contender) -> None:
+        self.name = contender.name
+        self.port = _free_port()
+        self._argv = contender.argv(self.port)
+
+    def __enter__(self) -> Server:
+        self._log = tempfile.TemporaryFile("w+")
+        self._process = subprocess.Popen(
+            pinned(SERVER_CORE, self._argv),
+            cwd=CONTENDERS,  # not the checkout: `python -m fastloop` shall find the installed one
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            self._wait_for_port()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: object, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    @property
+    def pid(self) -> int:
+        """The server's process; its children count as part of it."""
+        return self._process.pid
+
+    def _wait_for_port(self) -> None:
+        end = time.monotonic() + START_TIMEOUT
+        while self._process.poll() is None and time.monotonic() < end:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+                return
+            time.sleep(0.02)
+        self._log.seek(0)
+        raise BenchError(f"{self.name} does not serve: {self._log.read().strip()[-1000:]}")
+
+    def _stop(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(START_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port

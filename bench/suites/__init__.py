@@ -1,0 +1,17 @@
+"""The suites: what is asked of whom, and which figures answer it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from case import Case
+
+from . import echo, idle, kv, latency
+
+SUITES: dict[str, Callable[[bool], list[Case]]] = {
+    "kv": kv.cases,
+    "echo": echo.cases,
+    "idle": idle.cases,
+    "latency": latency.cases,
+}
+"""By name; the argument asks for a quick run, to see that all works rather than to publish."""
