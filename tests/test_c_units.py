@@ -1,4 +1,5 @@
-"""Builds each program of tests/c/ with the address and undefined-behaviour sanitizers, and runs it.
+"""Builds each program of tests/c/ with the address and undefined-behaviour sanitizers, and runs it;
+replays the seeds of tests/fuzz/ through the fuzz targets.
 
 The core needs no Python, so its unit tests are plain C. A test program passes by exiting with 0;
 what it prints says which check failed. ``CC`` chooses the compiler (default: ``cc``), gcc or clang.
@@ -18,6 +19,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 CORE = sorted((ROOT / "csrc").glob("*.c"))
 TESTS = sorted((ROOT / "tests" / "c").glob("test_*.c"))
+FUZZ = ROOT / "tests" / "fuzz"
+TARGETS = sorted(FUZZ.glob("fuzz_*.c"))
 
 COMPILER = shlex.split(os.environ.get("CC", "cc"))
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
@@ -67,3 +70,11 @@ def test_c_unit(source: Path, core: list[Path], tmp_path: Path) -> None:
     program = tmp_path / source.stem
     run([*COMPILER, *FLAGS, source, *core, WRAPPED, "-o", program], COMPILE_SECONDS)
     run([program], RUN_SECONDS)
+
+
+@pytest.mark.parametrize("source", TARGETS, ids=lambda path: path.stem)
+def test_fuzz_seeds(source: Path, core: list[Path], tmp_path: Path) -> None:
+    program = tmp_path / source.stem
+    sources = [source, FUZZ / "main.c", *core]
+    run([*COMPILER, *FLAGS, *sources, WRAPPED, "-o", program], COMPILE_SECONDS)
+    run([program, FUZZ / "seeds" / source.stem.removeprefix("fuzz_")], RUN_SECONDS)
