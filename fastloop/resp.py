@@ -32,7 +32,16 @@ Escape = tuple[Any, ...]
 """A tuple that begins with ``StopIteration`` and an operation of the core."""
 
 Value = (
-    None | bool | int | float | bytes | str | list[Any] | tuple[Any, ...] | dict[Any, Any] | set[Any]
+    None
+    | bool
+    | int
+    | float
+    | bytes
+    | str
+    | list[Any]
+    | tuple[Any, ...]
+    | dict[Any, Any]
+    | set[Any]
 )
 """What a RESP handler may return, apart from an Error."""
 

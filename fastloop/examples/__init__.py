@@ -1,0 +1,1 @@
+"""Small servers to read, to run, and to start from; ``fastloop demo`` runs them all."""
