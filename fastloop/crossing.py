@@ -21,7 +21,7 @@ _DROPPED = object()
 
 
 def of_exception(error: Exception, name: str) -> tuple[Any, ...]:
-    """The reply for a handler that raised: its own for a ``resp.Error``, else logged and a fault."""
+    """The reply for a handler that raised: a ``resp.Error`` as it is, else logged and a fault."""
     if isinstance(error, resp.Error):
         return resp.encode(error)
     log.error("handler %s failed", name, exc_info=error)
@@ -31,8 +31,8 @@ def of_exception(error: Exception, name: str) -> tuple[Any, ...]:
 def marshallable(out: list[Any]) -> list[Any]:
     """The same outbox with everything that marshal refuses put into a form that it takes.
 
-    Called only when it did refuse. What has no such form becomes a fault (a reply), or is dropped (a
-    command); both are logged.
+    Called only when it did refuse. What has no such form becomes a fault (a reply), or is dropped
+    (a command); both are logged.
     """
     repaired = (item if _fits(item) else _repaired(item) for item in out)
     return [item for item in repaired if item is not _DROPPED]
@@ -69,10 +69,10 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, resp.Error):
         return resp.encode(value)
-    for base in (bool, int, float, str, bytes):
+    for base in (bool, int, float, str):
         if isinstance(value, base):
             return base(value)
-    if isinstance(value, (bytearray, memoryview)):
+    if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
     if isinstance(value, dict):
         return {_plain(key): _plain(item) for key, item in value.items()}
@@ -80,5 +80,5 @@ def _plain(value: Any) -> Any:
         if isinstance(value, container):
             return container(map(_plain, value))
     raise TypeError(
-        f"{type(value).__name__} is none of None, bytes, str, int, float, bool, list, tuple, dict, set"
+        f"{type(value).__name__} is no bytes, str, int, float, bool, None, list, tuple, dict or set"
     )

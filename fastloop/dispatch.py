@@ -40,7 +40,7 @@ class Promised:
     def _promise(
         self, runtime: Runtime, route: Route, ids: list[int] | None, items: list[Any]
     ) -> list[tuple[int, int, tuple[Any, ...]]]:
-        """Promises a reply to each message. Returns (id, ticket, arguments of the handler) for each."""
+        """Promises a reply to each message. Returns (id, ticket, handler arguments) for each."""
         assert ids is not None
         promised = []
         for id, item in zip(ids, items, strict=True):
@@ -108,5 +108,3 @@ class OnThreads(Promised):
             runtime.post(runtime.command, (MARK, lib.FL_FILL, id, ticket, value))
 
         return job
-
-

@@ -39,7 +39,7 @@ class Handler:
 
     @classmethod
     def of(cls, target: Any) -> Handler:
-        """Looks at a function, or at an object (or class) with ``message`` and maybe ``open``, ``close``.
+        """Looks at a function, or an object or class with ``message``, maybe ``open``, ``close``.
 
         Raises ConfigError for anything that cannot be called with a message.
         """

@@ -10,8 +10,8 @@ log = logging.getLogger("fastloop")
 
 _ADVICE = {
     lib.FL_EVALUE: "return bytes, str, int, None or a list of these (RESP takes more)",
-    lib.FL_EFDLIMIT: "connections were refused; --backend select serves descriptors below 1024 only: "
-    "use epoll, kqueue or poll",
+    lib.FL_EFDLIMIT: "connections were refused; select serves descriptors below 1024 only: "
+    "use --backend epoll, kqueue or poll",
     lib.FL_EFILES: "connections were refused for now; raise the limit (ulimit -n) or lower "
     "max_connections",
     lib.FL_EBUSY: "connections were refused; raise max_connections if the machine has room",

@@ -16,8 +16,8 @@ class Route:
     """One listener's handler, and how it is run."""
 
     handler: Handler
-    dispatch: Dispatch | None = None
-    """How a batch of messages is run: None is in the turn, one after the other."""
+    dispatch: Dispatch
+    """How a batch of messages is run."""
 
     slice: int = 1
     """How many messages run before a flush; follows the handler's measured time."""

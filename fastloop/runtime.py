@@ -1,8 +1,8 @@
 """The turn on the Python side: one loop of the C core and the handlers behind it.
 
-A turn is one call of ``fl_step``: it takes the answers of the last batch (the outbox) and returns with
-the next (the inbox). Both cross as marshal bytes. Everything that handlers say meanwhile, replies and
-commands, is appended to one list in the order it was said.
+A turn is one call of ``fl_step``: it takes the answers of the last batch (the outbox) and returns
+with the next (the inbox). Both cross as marshal bytes. Everything that handlers say meanwhile,
+replies and commands, is appended to one list in the order it was said.
 """
 
 from __future__ import annotations
@@ -11,18 +11,17 @@ import logging
 import os
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from itertools import islice
 from marshal import dumps, loads
 from threading import get_ident
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from fastloop import notices
 from fastloop._ffi import check, ffi, lib
+from fastloop.connection import Connection
+from fastloop.crossing import marshallable
 from fastloop.errors import FastloopError
-from fastloop.crossing import FAULT, MARK, marshallable, of_exception
 from fastloop.timers import Timer, Timers
 
 if TYPE_CHECKING:
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
     from fastloop.server import Server
 
 log = logging.getLogger("fastloop")
-
-SLICE_SECONDS = 0.001
-"""How long handlers may run before what they said is sent: the latency guard."""
 
 ANSWER_SECONDS = 30
 """How long another thread waits for an answer of the loop's thread."""
@@ -45,11 +41,12 @@ class Runtime:
         self.server = server
         self.loop = loop
         self.states: dict[int, Any] = {}
+        self.closing: set[int] = set()  # connections that the outbox closes
         self.thread: int | None = get_ident()
         self.turning = False
-        self._routes = routes
-        self._out: list[Any] = []
-        self._commands = 0
+        self.routes = routes
+        self.out: list[Any] = []
+        self.commands = 0
         self._inbox: Any = None
         self._posted: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
         self._awake = False
@@ -108,7 +105,7 @@ class Runtime:
             self._run_posted()
 
     def _take_outbox(self) -> bytes:
-        out = self._out
+        out = self.out
         if not out:
             return b""
         try:
@@ -116,9 +113,10 @@ class Runtime:
         except ValueError:
             outbox = dumps(marshallable(out), 2)
         out.clear()
+        self.closing.clear()
         return outbox
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         """Sends what was said so far, in the middle of a batch."""
         outbox = self._take_outbox()
         check(lib.fl_flush(self.loop, outbox, len(outbox)), "the loop")
@@ -126,79 +124,38 @@ class Runtime:
     @property
     def quiet(self) -> bool:
         """Whether nothing waits to be applied."""
-        return not self._out
+        return not self.out
 
-    # -- messages --
+    # -- what a turn brings --
 
     def _messages(self, listener: int, ids: list[int] | None, items: list[Any]) -> None:
-        route = self._routes[listener]
-        if route.dispatch is not None:
-            route.dispatch(self, route, ids, items)
-            return
-        call = route.handler.message
-        if ids is not None:
-            self._serve(route, map(call, map(self.connection, ids), items), len(items))
-        elif len(items) > 1:
-            self._serve(route, map(call, items), len(items))
-        else:  # nothing to slice, nothing to time
-            try:
-                self._out.append(call(items[0]))
-            except Exception as error:
-                self._out.append(of_exception(error, route.name))
-
-    def _serve(self, route: Route, results: Iterator[Any], left: int) -> None:
-        """Takes `left` results, in slices of about a millisecond with a flush between them."""
-        while True:
-            size = min(route.slice, left)
-            began = perf_counter()
-            self._collect(route, results, size, whole=size == left)
-            seconds = (perf_counter() - began) / size
-            route.slice = max(1, min(2 * route.slice, int(SLICE_SECONDS / (seconds + 1e-9))))
-            left -= size
-            if left == 0:
-                return
-            self._flush()
-
-    def _collect(self, route: Route, results: Iterator[Any], left: int, *, whole: bool) -> None:
-        """Appends so many replies, an error's in the place of each handler that raised.
-
-        A handler that raises StopIteration ends the iteration without an exception: the count tells.
-        """
-        out = self._out
-        while left > 0:
-            error: Exception | None = None
-            before, commands = len(out), self._commands
-            try:
-                out.extend(results if whole else islice(results, left))
-            except Exception as raised:
-                error = raised
-            left -= len(out) - before - (self._commands - commands)
-            if left > 0:
-                out.append(of_exception(error or StopIteration(), route.name))
-                left -= 1
+        route = self.routes[listener]
+        route.dispatch(self, route, ids, items)
 
     def reply(self, value: Any) -> None:
         """Appends the reply to the next message of the batch."""
-        self._out.append(value)
-
-    # -- what else a turn brings --
+        self.out.append(value)
 
     def connection(self, id: int, ticket: int = 0) -> Connection:
         """A handle for this id."""
         return Connection(self, id, ticket)
 
     def _opened(self, listener: int, ids: list[int], _: None) -> None:
-        route = self._routes[listener]
+        route = self.routes[listener]
         for id in ids:
             self.call_user(route.handler.open, self.connection(id))
 
     def _closed(self, listener: int, ids: list[int], reasons: list[int]) -> None:
-        close = self._routes[listener].handler.close
+        close = self.routes[listener].handler.close
         for id, reason in zip(ids, reasons, strict=True):
             if close is not None:
                 text = ffi.string(lib.fl_strerror(reason)).decode() if reason else ""
                 self.call_user(close, self.connection(id), text)
             self.states.pop(id, None)
+
+    def is_open(self, id: int) -> bool:
+        """Whether anything can still be sent to this connection."""
+        return id not in self.closing and bool(lib.fl_alive(self._alive(), id))
 
     def call_user(self, function: Callable[..., Any] | None, *args: Any) -> None:
         if function is None:
@@ -212,8 +169,8 @@ class Runtime:
 
     def command(self, command: tuple[Any, ...]) -> None:
         """Says something that is no reply; it takes effect in the order it was said."""
-        self._commands += 1
-        self._out.append(command)
+        self.commands += 1
+        self.out.append(command)
         if self.on_command is not None:
             self.on_command()
 
@@ -269,7 +226,7 @@ class Runtime:
         return self.loop
 
     def drain(self, seconds: float) -> None:
-        """Stops accepting, and stops when every connection is answered and closed, or time is up."""
+        """Stops accepting, and stops when all is answered and closed, or time is up."""
         lib.fl_drain(self._alive())
         self._timers.set(seconds, self.stop)
         self._stop_when_empty()
@@ -315,5 +272,3 @@ def _forget_all() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_all)
-
-from fastloop.connection import Connection  # noqa: E402  (it needs nothing of ours at import)

@@ -1,29 +1,28 @@
-"""The server: listening sockets, one runtime for each loop thread, and their life from start to stop."""
+"""The server: listening sockets, a runtime for each loop thread, and their life until the stop."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self
 
-from fastloop import dispatch, native
+from fastloop import native
 from fastloop._ffi import ffi, lib
 from fastloop.aio import AsyncioTurns, loop_factory
-from fastloop.bind import Listener, listen
-from fastloop.bind import parse as parse_bind
+from fastloop.bind import Listener, listen, parse
 from fastloop.config import Config
 from fastloop.connection import Connection
-from fastloop.errors import ConfigError, FastloopError
-from fastloop.framing import Framing
-from fastloop.framing import of as framing_of
-from fastloop.handlers import Handler
 from fastloop.crossing import MARK
-from fastloop.route import Dispatch, Route
+from fastloop.dispatch import OnAsyncio
+from fastloop.errors import ConfigError, FastloopError
+from fastloop.handlers import Handler
+from fastloop.route import Route
+from fastloop.routes import Framings, dispatch_of, framings_of, targets_of, wants_of
 from fastloop.runtime import Runtime
+from fastloop.signals import Signals
 from fastloop.stats import Stats
 from fastloop.timers import Timer
 from fastloop.workers import Workers
@@ -35,9 +34,9 @@ class Server:
     """Serves one handler on several addresses, or several handlers, each on its own.
 
     ``handler`` is a function ``f(message)`` or ``f(connection, message)``, sync or async; an object
-    with ``message`` and maybe ``open(connection)`` and ``close(connection, reason)``; or a dict from
-    bind URL to such handlers. ``framing`` is a name, a Framing, or a dict from bind URL. All other
-    options are those of ``fastloop.Config``.
+    with ``message`` and maybe ``open(connection)`` and ``close(connection, reason)``; or a dict
+    from bind URL to such handlers. ``framing`` is a name, a Framing, or a dict from bind URL.
+    All other options are those of ``fastloop.Config``.
 
         with fastloop.Server(handler, "tcp://127.0.0.1:0", framing="line") as server:
             print(server.port)
@@ -49,28 +48,19 @@ class Server:
         self,
         handler: Any,
         *binds: str,
-        framing: str | Framing | Mapping[str, str | Framing] | None = None,
+        framing: Framings = None,
         **options: Any,
     ) -> None:
         self.config = Config.load(**options)
-        targets = dict(handler) if isinstance(handler, Mapping) else {}
-        for url in binds:
-            targets[url] = handler
-        if not targets:
-            raise ConfigError("no address to listen on: give one, such as tcp://127.0.0.1:7000")
-        framings = framing if isinstance(framing, Mapping) else dict.fromkeys(targets, framing)
-        self._binds = [parse_bind(url) for url in targets]
+        targets = targets_of(handler, binds)
+        self._binds = [parse(url) for url in targets]
         self._handlers = [Handler.of(target) for target in targets.values()]
-        self._framings = [
-            _framing(framings.get(bind.url) or bind.framing, bind.url, self.config)
-            for bind in self._binds
-        ]
+        self._framings = framings_of(framing, self._binds, self.config)
         self._is_async = any(handler.is_async for handler in self._handlers)
         self._listeners: list[Listener] = []
         self._runtimes: list[Runtime] = []
         self._threads: list[threading.Thread] = []
         self._workers: Workers | None = None
-        self._tasks: list[dispatch.OnAsyncio] = []
         self._failure: BaseException | None = None
 
     # -- life --
@@ -83,12 +73,12 @@ class Server:
         return self
 
     def run(self) -> None:
-        """Listens and serves in this thread until ``stop``, SIGINT (at once) or SIGTERM (drains)."""
+        """Listens and serves in this thread until ``stop``, Ctrl-C (at once), SIGTERM (drains)."""
         self._open()
         try:
             for runtime in self._runtimes[1:]:
                 self._spawn(runtime)
-            with _Signals(self, self._runtimes[0]):
+            with Signals(self, self._runtimes[0]):
                 self._turns(self._runtimes[0])
         finally:
             self._close()
@@ -106,10 +96,10 @@ class Server:
             self._close()
 
     def stop(self, *, drain: float | None = None) -> None:
-        """Stops accepting, answers what was asked, closes; after ``drain`` seconds, whatever is left.
+        """Stops accepting, answers what was asked, closes; all of it after ``drain`` seconds.
 
-        ``drain`` defaults to the option drain_timeout; 0 closes at once. From a handler it returns at
-        once; from elsewhere it waits until background threads ended. Stopping twice is fine.
+        ``drain`` defaults to the option drain_timeout; 0 closes at once. From a handler this
+        returns at once; from elsewhere it waits until the background threads ended. Twice is fine.
         """
         seconds = self.config.drain_timeout if drain is None else drain
         for runtime in self._runtimes:
@@ -154,27 +144,12 @@ class Server:
         for listener, handler, framing in zip(
             self._listeners, self._handlers, self._framings, strict=True
         ):
-            route = Route(handler, self._dispatch(handler))
+            route = Route(handler, dispatch_of(handler, self._workers))
             fd = listener.sockets[thread].fileno()
-            wants = self._wants(handler, route)
+            wants = wants_of(handler, route.dispatch)
             native.listen(runtime.loop, fd, framing, wants, f"listening on {listener.address}")
             routes.append(route)
         return runtime
-
-    def _dispatch(self, handler: Handler) -> Dispatch | None:
-        if handler.is_async:
-            self._tasks.append(dispatch.OnAsyncio())
-            return self._tasks[-1]
-        if handler.is_batch:
-            return dispatch.whole_batch
-        return dispatch.OnThreads(self._workers) if self._workers is not None else None
-
-    def _wants(self, handler: Handler, route: Route) -> int:
-        promised = route.dispatch is not None and not handler.is_batch
-        wants = lib.FL_WANT_IDS if handler.with_connection or promised else 0
-        wants |= lib.FL_WANT_OPENED if handler.open else 0
-        wants |= lib.FL_WANT_CLOSED if handler.close else 0
-        return int(wants)
 
     def _spawn(self, runtime: Runtime) -> None:
         def body() -> None:
@@ -205,8 +180,9 @@ class Server:
             await turns.ended.wait()
         finally:
             turns.detach()
-            for tasks in self._tasks:
-                tasks.cancel()
+            for route in runtime.routes:
+                if isinstance(route.dispatch, OnAsyncio):
+                    route.dispatch.cancel()
 
     def _close(self) -> None:
         for runtime in self._runtimes:
@@ -240,7 +216,7 @@ class Server:
     @property
     def backend(self) -> str:
         """The backend in use, as "epoll"."""
-        return ffi.string(lib.fl_backend(self._first().loop)).decode()
+        return str(ffi.string(lib.fl_backend(self._first().loop)), "ascii")
 
     def stats(self) -> Stats:
         """Counters since the start, summed over the threads."""
@@ -262,7 +238,7 @@ class Server:
         return self._first()
 
     def call_later(self, seconds: float, function: Callable[..., Any], *args: Any) -> Timer:
-        """Calls ``function(*args)`` on a loop's thread after so many seconds; the handle cancels it."""
+        """Calls ``function(*args)`` on a loop's thread after so many seconds; see Timer."""
         return self._here().call_later(seconds, lambda: function(*args))
 
     def call_soon_threadsafe(self, function: Callable[..., Any], *args: Any) -> None:
@@ -289,52 +265,10 @@ class Server:
             runtime.call(runtime.command, (MARK, lib.FL_CAST, -1, ids, but, value))
 
 
-def _framing(spec: str | Framing | None, url: str, config: Config) -> Framing:
-    if spec is None:
-        raise ConfigError(
-            f"{url} needs a framing, which says where a message ends: framing='line', 'raw', 'u32be' "
-            "... (resp:// addresses have theirs)"
-        )
-    return framing_of(spec, max=config.max_message)
-
-
-class _Signals:
-    """While a server runs in the main thread: Ctrl-C stops it at once, SIGTERM drains it.
-
-    The handlers only post: a signal may come between any two steps of a turn.
-    """
-
-    def __init__(self, server: Server, runtime: Runtime) -> None:
-        self._server = server
-        self._runtime = runtime
-        self._before: dict[int, Any] = {}
-        self._wakeup = -1
-
-    def __enter__(self) -> None:
-        if threading.current_thread() is not threading.main_thread():
-            return
-        fd = lib.fl_wake_fd(self._runtime.loop)
-        self._wakeup = signal.set_wakeup_fd(fd, warn_on_full_buffer=False)
-        self._before[signal.SIGINT] = signal.signal(signal.SIGINT, self._stop)
-        self._before[signal.SIGTERM] = signal.signal(signal.SIGTERM, self._drain)
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        if self._before:
-            signal.set_wakeup_fd(self._wakeup)
-
-    def _stop(self, *_: object) -> None:
-        self._runtime.post(lambda: self._server.stop(drain=0))
-
-    def _drain(self, *_: object) -> None:
-        self._runtime.post(self._server.stop)
-
-
 def serve(
     handler: Any,
     *binds: str,
-    framing: str | Framing | Mapping[str, str | Framing] | None = None,
+    framing: Framings = None,
     **options: Any,
 ) -> None:
     """Serves until Ctrl-C or SIGTERM: ``Server(handler, *binds, ...).run()``."""
