@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from fastloop._ffi import ffi, lib
-from fastloop.errors import ConnectionClosed
 from fastloop.crossing import MARK
+from fastloop.errors import ConnectionClosed
 
 if TYPE_CHECKING:
     from fastloop.runtime import Runtime
@@ -37,7 +38,8 @@ class Connection:
     @property
     def closed(self) -> bool:
         """Whether it is closed, or closes as soon as everything is sent."""
-        return not self._runtime.ask(lib.fl_alive, self._runtime.loop, self.id)
+        runtime = self._runtime
+        return runtime.loop is None or not runtime.ask(runtime.is_open, self.id)
 
     @property
     def unsent(self) -> int:
@@ -46,13 +48,13 @@ class Connection:
 
     @property
     def peer(self) -> str:
-        """The peer's address: ``"127.0.0.1:50000"``, ``"[::1]:50000"``, or a Unix path (often "")."""
-        return self._runtime.ask(self._address, 1)
+        """The peer's address: "127.0.0.1:50000", "[::1]:50000", or a Unix path (often "")."""
+        return str(self._runtime.ask(self._address, 1))
 
     @property
     def local(self) -> str:
         """The address it connected to."""
-        return self._runtime.ask(self._address, 0)
+        return str(self._runtime.ask(self._address, 0))
 
     @property
     def state(self) -> Any:
@@ -61,7 +63,14 @@ class Connection:
 
     @state.setter
     def state(self, value: Any) -> None:
-        self._runtime.call(self._set_state, value)
+        runtime = self._runtime
+        if get_ident() != runtime.thread:
+            runtime.states[self.id] = value  # at once: another thread may get the next message
+            runtime.call(self._watch)
+            return
+        if self.id not in runtime.states and not self._watch():
+            raise ConnectionClosed("the connection is closed")
+        runtime.states[self.id] = value
 
     def send(self, value: Any) -> None:
         """Sends a value, framed as a reply is.
@@ -69,11 +78,14 @@ class Connection:
         Within a handler it leaves after the replies of earlier messages and ahead of the handler's
         own. Raises ConnectionClosed if the connection is gone.
         """
-        self._runtime.call(self._send, value)
+        runtime = self._runtime
+        if get_ident() == runtime.thread and not runtime.is_open(self.id):
+            raise ConnectionClosed("the connection is closed")
+        runtime.call(runtime.command, (MARK, lib.FL_SEND, self.id, self._ticket, value))
 
     def close(self, *, abort: bool = False) -> None:
-        """Closes once everything is sent; with ``abort`` at once, with a reset. Closing twice is fine."""
-        self._runtime.call(self._runtime.command, (MARK, lib.FL_CLOSE, self.id, int(abort)))
+        """Closes once all is sent; with ``abort`` at once, with a reset. Twice is fine."""
+        self._runtime.call(self._close, int(abort))
 
     def pause(self) -> None:
         """Delivers no more messages of this connection, and stops reading, until ``resume()``."""
@@ -83,19 +95,18 @@ class Connection:
         """Goes on after ``pause()``."""
         self._runtime.call(self._runtime.command, (MARK, lib.FL_PAUSE, self.id, 0))
 
-    def _send(self, value: Any) -> None:
-        runtime = self._runtime
-        if not lib.fl_alive(runtime.loop, self.id):
-            raise ConnectionClosed("the connection is closed")
-        runtime.command((MARK, lib.FL_SEND, self.id, self._ticket, value))
+    def _close(self, abort: int) -> None:
+        self._runtime.closing.add(self.id)
+        self._runtime.command((MARK, lib.FL_CLOSE, self.id, abort))
 
-    def _set_state(self, value: Any) -> None:
+    def _watch(self) -> bool:
+        """Makes the state end with the connection; ends it now, and returns False, if that is gone."""
         runtime = self._runtime
-        if self.id not in runtime.states:
-            if not lib.fl_alive(runtime.loop, self.id):
-                raise ConnectionClosed("the connection is closed")
-            runtime.command((MARK, lib.FL_WATCH, self.id))
-        runtime.states[self.id] = value
+        if runtime.ask(lib.fl_unsent, runtime.loop, self.id) < 0:
+            runtime.states.pop(self.id, None)
+            return False
+        runtime.command((MARK, lib.FL_WATCH, self.id))
+        return True
 
     def _address(self, peer: int) -> str:
         out = ffi.new("char[]", _ADDRESS_SIZE)

@@ -90,6 +90,8 @@ class Runtime:
 
     def turn(self, timeout_ms: int) -> None:
         """One turn; waits at most so long for something to do (-1: no limit)."""
+        if self._timers.cancelled:
+            self._timers.recycle()
         outbox = self._take_outbox()
         n = lib.fl_step(self.loop, outbox, len(outbox), timeout_ms)
         if n > 0:

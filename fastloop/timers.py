@@ -33,6 +33,7 @@ class Timers:
         self.runtime = runtime
         self._slots: list[Timer | None] = []
         self._free: list[int] = []
+        self.cancelled: list[int] = []
 
     def set(self, seconds: float, function: Callable[[], Any]) -> Timer:
         """Calls the function on the loop's thread after so many seconds; from any thread."""
@@ -53,12 +54,14 @@ class Timers:
     def cancel(self, timer: Timer) -> None:
         """Frees the slot of a timer; on the loop's thread."""
         if timer.slot >= 0 and self._slots[timer.slot] is timer:
-            self._release(timer)
+            self._slots[timer.slot] = None
+            self.cancelled.append(timer.slot)
             self.runtime.command((MARK, lib.FL_CANCEL, timer.slot))
 
-    def _release(self, timer: Timer) -> None:
-        self._slots[timer.slot] = None
-        self._free.append(timer.slot)
+    def recycle(self) -> None:
+        """Between two turns: what was cancelled in the last one can no longer be told as due."""
+        self._free += self.cancelled
+        self.cancelled.clear()
 
     def fired(self, _listener: int, _ids: None, slots: list[int]) -> None:
         """The C side says that these are due."""
@@ -66,6 +69,7 @@ class Timers:
             timer = self._slots[slot]
             if timer is None:
                 continue
-            self._release(timer)
+            self._slots[slot] = None
+            self._free.append(slot)
             function, timer.function = timer.function, None
             self.runtime.call_user(function)
