@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-TIMEOUT = 30.0
+TIMEOUT = 20.0
 """Seconds after which a test that waits has failed; nothing takes nearly so long."""
 
 

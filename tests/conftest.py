@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from client import Client
+from stage import Stage
 
 import fastloop
-from client import Client
 from fastloop._ffi import ffi, lib
-from stage import Stage
 
 Serve = Callable[..., fastloop.Server]
 Connect = Callable[..., Client]

@@ -7,8 +7,10 @@ import os
 import threading
 from typing import Any
 
-import fastloop
 from client import Client, wait_for
+
+import fastloop
+from fastloop import Connection
 
 LINGER = 0.3
 """Seconds: shorter than the default, since clients of tests often keep their end open."""
@@ -72,3 +74,20 @@ def is_empty(server: fastloop.Server) -> bool:
         return server.stats().connections == 0
     except fastloop.FastloopError:
         return True
+
+
+class Keep:
+    """Answers a line with itself, and keeps its connections."""
+
+    def __init__(self) -> None:
+        self.open_: list[Connection] = []
+        self.gone: list[tuple[Connection, str]] = []
+
+    def open(self, connection: Connection) -> None:
+        self.open_.append(connection)
+
+    def message(self, line: bytes) -> bytes:
+        return line
+
+    def close(self, connection: Connection, reason: str) -> None:
+        self.gone.append((connection, reason))

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from client import wait_for
 
 import fastloop
-from client import wait_for
 from conftest import Connect, Serve
 from fastloop import NOTHING, Connection, batch, last, resp
 
