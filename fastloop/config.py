@@ -225,5 +225,5 @@ def read_file(path: str | os.PathLike[str]) -> dict[str, Any]:
             return tomllib.load(file)
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # bad TOML or bad UTF-8
         raise ConfigError(f"the configuration {path} is not TOML: {error}") from error

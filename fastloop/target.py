@@ -40,6 +40,8 @@ def load(target: str) -> Any:
 
 def load_module(name: str) -> ModuleType:
     """Imports a module, from the current directory or wherever Python finds it."""
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise ConfigError(f"{name!r} is no name of a module; for a file, write {name}.py:attr")
     search(Path.cwd())
     try:
         return importlib.import_module(name)
@@ -47,15 +49,9 @@ def load_module(name: str) -> ModuleType:
         # One that this module itself imports is a matter of its own: let its traceback be seen.
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise
-        path = Path(*name.split(".")).with_suffix(".py")
-        hint = "is it installed, and is this the right directory?"
-        if "/" in name or "\\" in name:
-            hint = f"for a file, write {name}.py:attr"
         raise ConfigError(
-            f"no module named {error.name!r}, nor a file {path} in {Path.cwd()}: {hint}"
+            f"no module named {error.name!r}: is it installed, or else in {Path.cwd()}?"
         ) from None
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{name!r} is no name of a module") from error
 
 
 def load_file(name: str) -> ModuleType:

@@ -1,0 +1,285 @@
+"""The command line, as a process of its own: what it says, serves, and how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from fastloop.config import Config
+
+SECONDS = 30
+"""After which a command that does not end has failed; none takes nearly so long."""
+
+Start = Callable[..., "Running"]
+
+APP = """
+import sys
+
+def shout(line):
+    return line.upper()
+
+def factory():
+    return shout
+
+def crash(line):
+    raise RuntimeError("no")
+
+class Room:
+    def message(self, connection, line):
+        return b"room " + line
+
+number = 7
+"""
+
+
+@pytest.fixture(autouse=True)
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Commands run in a directory with an app.py, away from the checkout."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "app.py").write_text(APP)
+    for name in list(os.environ):
+        if name.startswith("FASTLOOP_"):
+            monkeypatch.delenv(name)
+    return tmp_path
+
+
+def run(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command that ends by itself."""
+    return subprocess.run(
+        [sys.executable, "-m", "fastloop", *args],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+class Running:
+    """A server that was started on the command line."""
+
+    def __init__(self, *args: str, **env: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "fastloop", *args],
+            env={**os.environ, **env},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def said(self, text: str) -> re.Match[str]:
+        """Waits for a line of its output that matches."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if found := re.search(text, line):
+                return found
+        raise AssertionError(f"it ended without saying {text!r}: {self.finished()}")
+
+    def ask(self, port: int, data: bytes) -> bytes:
+        """What it answers on a new connection that sends this and closes its side."""
+        with socket.create_connection(("127.0.0.1", port), SECONDS) as client:
+            client.sendall(data)
+            client.shutdown(socket.SHUT_WR)
+            return b"".join(iter(lambda: client.recv(65536), b""))
+
+    def finished(self) -> tuple[int, str]:
+        """Its exit code and what it said on stderr, once it ended."""
+        _, err = self.process.communicate(timeout=SECONDS)
+        return self.process.returncode, err
+
+    def end(self, number: int = signal.SIGINT) -> tuple[int, str]:
+        """Sends a signal and waits for the end."""
+        self.process.send_signal(number)
+        return self.finished()
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts servers; those that a test leaves running are killed."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*args: str, **env: str) -> Running:
+            running = Running(*args, **env)
+            stack.callback(running.process.communicate)
+            stack.callback(running.process.kill)
+            return running
+
+        yield start
+
+
+LISTENING = r"listening on (?:tcp|resp)://127\.0\.0\.1:(\d+)$"
+LINE = ("--bind", "tcp://127.0.0.1:0", "--framing", "line")
+
+
+class TestServe:
+    @pytest.mark.parametrize(
+        ("target", "answer"),
+        [
+            ("app:shout", b"HI\n"),
+            ("app:factory()", b"HI\n"),
+            ("app.py:shout", b"HI\n"),
+            ("app:Room", b"room hi\n"),
+            ("app:Room()", b"room hi\n"),
+            ("fastloop.examples.echo:handle", b"hi\n"),
+        ],
+    )
+    def test_targets(self, start: Start, target: str, answer: bytes) -> None:
+        server = start("serve", target, *LINE)
+        assert server.ask(int(server.said(LISTENING)[1]), b"hi\n") == answer
+        assert server.end() == (0, "")
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    @pytest.mark.parametrize("threads", ["1", "2"])
+    def test_signals_end_it_quietly(self, start: Start, number: int, threads: str) -> None:
+        server = start("serve", "app:shout", *LINE, "--threads", threads)
+        server.said(LISTENING)
+        assert server.end(number) == (0, "")
+
+    def test_several_addresses_and_options(self, start: Start) -> None:
+        server = start(
+            *("serve", "app:shout", "--framing", "line", "--delimiter", r"\0", "--threads", "2"),
+            *("--bind", "tcp://127.0.0.1:0", "--bind", "tcp+unix:app.sock", "--idle-timeout", "5m"),
+        )
+        port = int(server.said(LISTENING)[1])
+        server.said(r"listening on tcp\+unix:app\.sock$")
+        assert server.ask(port, b"a\nb\0") == b"A\nB\0"
+        assert server.end() == (0, "")
+        assert not os.path.exists("app.sock")
+
+    def test_resp_needs_no_framing(self, start: Start) -> None:
+        server = start("serve", "fastloop.examples.kv:handle", "--bind", "resp://127.0.0.1:0")
+        port = int(server.said(LISTENING)[1])
+        assert server.ask(port, b"*2\r\n$4\r\nECHO\r\n$2\r\nhi\r\n") == b"$2\r\nhi\r\n"
+        assert server.end() == (0, "")
+
+    def test_the_environment_and_a_file_are_read(self, start: Start, directory: Path) -> None:
+        (directory / "server.toml").write_text("max_message = 3\n")
+        server = start(
+            *("serve", "app:shout", "--config", "server.toml"),
+            FASTLOOP_BIND="tcp://127.0.0.1:0",
+            FASTLOOP_FRAMING="u8",
+        )
+        port = int(server.said(LISTENING)[1])
+        assert server.ask(port, b"\3abc") == b"\3ABC"
+        assert server.ask(port, b"\4abcd") == b""
+
+    def test_a_handler_that_fails_is_reported(self, start: Start) -> None:
+        server = start("serve", "app:crash", *LINE)
+        assert server.ask(int(server.said(LISTENING)[1]), b"hi\n") == b""
+        code, err = server.end()
+        assert code == 0
+        assert "RuntimeError: no" in err
+
+    @pytest.mark.parametrize(
+        ("args", "words"),
+        [
+            (("app:shout",), "no address to listen on"),
+            (("app:shout", "--bind", "tcp://:0"), "tcp://:0 needs --framing: one of raw, line"),
+            (("app:shout", "--bind", "http://:0"), "http comes with a later version"),
+            (("app:shout", "--bind", "tcp://localhost", "--framing", "raw"), "a port is missing"),
+            (("app:shout", "--bind", "tcp://:0", "--framing", "lines"), "did you mean 'line'?"),
+            (("app", *LINE), "write module:attr"),
+            (("ap:shout", *LINE), "no module named 'ap'"),
+            (("other.py:shout", *LINE), "no file other.py"),
+            (("./app:shout", *LINE), "write ./app.py:attr"),
+            (("app:shuot", *LINE), "app has no 'shuot': did you mean shout?"),
+            (("app:number", *LINE), "cannot be called"),
+            (("app:number()", *LINE), "leave the () away"),
+            (("app:shout", *LINE, "--threads", "many"), "threads='many' is not a whole number"),
+            (("app:shout", *LINE, "--idle-timeout", "soon"), "idle_timeout='soon' is not a time"),
+            (("app:shout", *LINE, "--backend", "epol"), "did you mean 'epoll'?"),
+            (("app:shout", *LINE, "--config", "none.toml"), "cannot read the configuration"),
+            (("app:shout", *LINE, "--delimiter", "123456789"), "1 to 8 bytes"),
+        ],
+        ids=lambda value: None if isinstance(value, tuple) else value,
+    )
+    def test_mistakes_are_told_in_one_line(self, args: tuple[str, ...], words: str) -> None:
+        done = run("serve", *args)
+        assert done.returncode == 2
+        assert done.stdout == ""
+        assert re.fullmatch(r"fastloop: [^\n]+\n", done.stderr)
+        assert words in done.stderr
+
+    def test_a_backend_of_another_platform(self) -> None:
+        other = "epoll" if sys.platform == "darwin" else "kqueue"
+        done = run("serve", "app:shout", *LINE, "--backend", other)
+        assert done.returncode == 2
+        assert f"backend='{other}' does not work here: not of this platform" in done.stderr
+
+    def test_a_port_in_use(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            done = run(
+                "serve", "app:shout", "--framing", "line", "--bind", f"tcp://127.0.0.1:{port}"
+            )
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"fastloop: cannot listen on tcp://127.0.0.1:{port}: address")
+
+    def test_what_the_app_itself_raises_is_shown_whole(self, directory: Path) -> None:
+        (directory / "broken.py").write_text("import module_that_is_not_there\n")
+        done = run("serve", "broken:handle", *LINE)
+        assert done.returncode == 1
+        assert "Traceback" in done.stderr
+        assert "broken.py" in done.stderr
+
+    def test_help_shows_every_option_with_its_default(self) -> None:
+        text = run("serve", "--help", COLUMNS="100").stdout
+        for name in Config.__dataclass_fields__:
+            assert f"--{name.replace('_', '-')} " in text
+        assert "[256k]" in text
+        assert "Examples:" in text
+
+
+class TestCheck:
+    def test_for_people(self) -> None:
+        done = run("check")
+        assert done.returncode == 0
+        assert re.search(r"^backend poll +works", done.stdout, re.MULTILINE)
+        assert done.stdout.count("<- auto") == 1
+
+    def test_for_programs(self) -> None:
+        found = json.loads(run("check", "--json").stdout)
+        assert found["backends"]["poll"] is None
+        assert found["backends"][found["auto"]] is None
+        assert {"epoll", "kqueue"} <= set(found["backends"])
+        assert found["fastloop"] == run("--version").stdout.split()[1]
+
+
+class TestDemo:
+    def test_it_serves_all_examples_and_tells_how_to_try_them(self, start: Start) -> None:
+        base = free_ports(4)
+        demo = start("demo", "--base-port", str(base))
+        demo.said(rf"nc 127\.0\.0\.1 {base}$")
+        demo.said(rf"redis-cli -h 127\.0\.0\.1 -p {base + 2}")
+        demo.said("Ctrl-C")
+        assert demo.ask(base, b"hi\n") == b"hi\n"
+        assert demo.ask(base + 2, b"PING\r\n") == b"+PONG\r\n"
+        assert re.fullmatch(rb"[01]\.\d+\n", demo.ask(base + 3, b"5.1 3.5 1.4 0.2\n"))
+        assert demo.end() == (0, "")
+
+    def test_a_port_in_use(self) -> None:
+        base = free_ports(4)
+        with socket.create_server(("127.0.0.1", base)):
+            done = run("demo", "--base-port", str(base))
+        assert done.returncode == 2
+        assert "--base-port" in done.stderr
+
+
+def free_ports(n: int) -> int:
+    """The first of n ports in a row that nobody uses. Below those that the system hands out."""
+    for base in range(20000 + os.getpid() % 5000, 32000, n):
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for port in range(base, base + n):
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+            return base
+    raise AssertionError("no free ports")
