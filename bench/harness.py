@@ -24,6 +24,8 @@ SERVER_CORE, CLIENT_CORE = CORES[0], CORES[-1]
 CFLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra"]
 START_TIMEOUT = 20.0
 """Seconds that a server has to answer on its port, and to end when it is told to."""
+TIMEOUT = 600.0
+"""Seconds for a command to end: a build, an installation, a run of redis-benchmark."""
 
 
 class BenchError(Exception):
@@ -73,7 +75,10 @@ def program(name: str, package: str) -> str:
 
 def run(argv: list[str]) -> str:
     """Run a command and return its output; raises BenchError with what it said if it fails."""
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=TIMEOUT)
+    except subprocess.TimeoutExpired as error:
+        raise BenchError(f"{Path(argv[0]).name}: not done after {TIMEOUT:.0f} s") from error
     if done.returncode != 0:
         raise BenchError(f"{Path(argv[0]).name}: {(done.stderr or done.stdout).strip()[-2000:]}")
     return done.stdout

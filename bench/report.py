@@ -119,7 +119,8 @@ def plot(results: list[Result], file: Path) -> None:
     columns = min(2, len(results))
     lines = -(-len(results) // columns)
     bars = max(len(result.samples) for result in results)
-    figure = Figure(figsize=(4.6 * columns, lines * (0.8 + 0.3 * bars)), layout="constrained")
+    width = 9.2 if columns > 1 else 6.4
+    figure = Figure(figsize=(width, lines * (0.8 + 0.3 * bars)), layout="constrained")
     axes = figure.subplots(lines, columns, squeeze=False).flat
     for ax, result in zip(axes, results, strict=False):
         _draw(ax, result)

@@ -83,7 +83,13 @@ def session(runs: list[Run], rounds: int, console: Console) -> None:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("suites", nargs=-1, type=click.Choice(list(SUITES)))
-@click.option("--rounds", default=3, show_default=True, help="Rounds, of which the median counts.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Rounds, of which the median counts.",
+)
 @click.option("--quick", is_flag=True, help="Short runs: to see that all works, not to publish.")
 @click.option("--only", multiple=True, metavar="NAME", help="A contender or a case; repeatable.")
 @click.option(
