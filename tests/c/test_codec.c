@@ -54,7 +54,7 @@ static void test_ints(void)
     check_int(INT32_MIN);
 }
 
-/* As marshal writes them: 2**63, -2**63 - 1 and 2**75 do not fit, 2**31 does. */
+/* As marshal writes them: 2**63, 2**64 + 1, -2**63 - 1 and 2**75 do not fit, 2**31 does. */
 static void test_long_forms(void)
 {
     struct codec_value v;
@@ -63,6 +63,8 @@ static void test_long_forms(void)
     CHECK_INT(v.type, CODEC_INTEGER);
     CHECK_INT(v.integer, 1ll << 31);
     CHECK_INT(READ("l\5\0\0\0\0\0\0\0\0\0\0\0\x08\0", &v, &used), 0);
+    CHECK_INT(v.type, CODEC_BIG);
+    CHECK_INT(READ("l\5\0\0\0\1\0\0\0\0\0\0\0\x10\0", &v, &used), 0);
     CHECK_INT(v.type, CODEC_BIG);
     CHECK_INT(READ("l\xfb\xff\xff\xff\1\0\0\0\0\0\0\0\x08\0", &v, &used), 0);
     CHECK_INT(v.type, CODEC_BIG);

@@ -165,6 +165,7 @@ static void check_reply(const char *name, const char *delimiter, const char *val
     if (want >= 0) {
         flatten(&q, &text);
         CHECK_MEM(text.data, text.len, sent, sent_len);
+        CHECK((q.head == NULL) == (sent_len == 0)); /* a span of no bytes would never be sent */
     }
     t_unguard(copy, len);
     wire_drop(&w, &q);

@@ -213,6 +213,24 @@ static void test_seen_arguments_are_left_alone(void)
     munmap(data, size);
 }
 
+/* The same for an inline command, of which only the first byte is needed again. */
+static void test_seen_inline_bytes_are_left_alone(void)
+{
+    struct framing f = make(1 << 30);
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t n = 64 * 1024;
+    char *data = map(n);
+    struct progress p = {0};
+    struct message m = {0};
+    for (size_t there = page / 2; there <= n; there += page / 2) {
+        CHECK_INT(f.protocol->scan(&f, &p, data, there, &m), 0);
+        CHECK_INT(p.seen, there);
+        if (there >= 2 * page)
+            mprotect(data + page, there / page * page - page, PROT_NONE);
+    }
+    munmap(data, n);
+}
+
 /* -- replies -- */
 
 static int encode(const char *value, size_t len, uint8_t *dialect, struct wire *w, struct queue *q)
@@ -465,6 +483,7 @@ int main(void)
     test_inline_limit();
     test_bodies_are_not_searched();
     test_seen_arguments_are_left_alone();
+    test_seen_inline_bytes_are_left_alone();
     test_scalars();
     test_floats();
     test_containers();
