@@ -29,18 +29,20 @@ struct protocol {
     const char *name;
 
     /* Looks for one message at the front of data. Returns its length in bytes, framing included,
-     * with *m filled and *p zeroed; 0 if more bytes are needed, with *p brought forward; or FL_EPROTO
-     * or FL_ELIMIT, with m->data the answer the peer gets before the close (m->len 0: none). */
+     * with *m filled and *p zeroed; 0 if more bytes are needed, with *p brought forward; or
+     * FL_EPROTO or FL_ELIMIT, with m->data the answer the peer gets before the close (m->len 0:
+     * none). */
     ssize_t (*scan)(const struct framing *f, struct progress *p, const char *data, size_t n,
                     struct message *m);
 
-    /* Writes a message that scan() found in marshal form. Returns 0 or -ENOMEM (inbox unchanged). */
+    /* Writes a message that scan() found in marshal form. Returns 0 or -ENOMEM (inbox unchanged).
+     */
     int (*deliver)(const struct message *m, struct buf *inbox);
 
-    /* Reads one Python value and appends its bytes, framed, to q. `dialect` is the connection's (RESP
-     * 2 or 3; 0 at first). Returns 0; 1 if the value says nothing (None where it is no value); or
-     * FL_EVALUE, FL_EOUTBOX or -ENOMEM: then the caller undoes what was appended. Escape tuples
-     * other than the protocol's own never reach it. */
+    /* Reads one Python value and appends its bytes, framed, to q. `dialect` is the connection's
+     * (RESP 2 or 3; 0 at first). Returns 0; 1 if the value says nothing (None where it is no
+     * value); or FL_EVALUE, FL_EOUTBOX or -ENOMEM: then the caller undoes what was appended. Escape
+     * tuples other than the protocol's own never reach it. */
     int (*reply)(const struct framing *f, uint8_t *dialect, struct codec_reader *value,
                  struct wire *w, struct queue *q);
 
@@ -59,8 +61,8 @@ struct framing {
 };
 
 /* Fills *f from its name: "raw" "line" "u8" "u16be" "u16le" "u32be" "u32le" "varint" "resp".
- * Returns 0, or -EINVAL for an unknown name, a delimiter of 0 or more than 8 bytes, or a maximum of 0
- * or more than 1 GiB. */
+ * Returns 0, or -EINVAL for an unknown name, a delimiter of 0 or more than 8 bytes, or a maximum of
+ * 0 or more than 1 GiB. */
 int framing_init(struct framing *f, const char *name, const char *delimiter, size_t delimiter_len,
                  size_t max_message);
 
@@ -82,9 +84,9 @@ size_t frame_decimal(char *out, int64_t n);
 /* deliver(): the message as a bytes object. */
 int frame_deliver_bytes(const struct message *m, struct buf *inbox);
 
-/* reply(): bytes, str and int by way of `put` (which adds the framing); a list or tuple of these item
- * by item; None, also as an item, says nothing; anything else is FL_EVALUE. `put` copies what is
- * shorter than FRAME_COPY. */
+/* reply(): bytes, str and int by way of `put` (which adds the framing); a list or tuple of these
+ * item by item; None, also as an item, says nothing; anything else is FL_EVALUE. `put` copies what
+ * is shorter than FRAME_COPY. */
 int frame_reply_bytes(const struct framing *f, struct codec_reader *value, struct wire *w,
                       struct queue *q,
                       int (*put)(const struct framing *f, const char *data, size_t len,
