@@ -15,7 +15,7 @@
 #define unlikely(x) (x)
 #endif
 
-#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 #define countof(array)                  (sizeof(array) / sizeof((array)[0]))
 
 static inline size_t min_size(size_t a, size_t b)

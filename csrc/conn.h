@@ -154,12 +154,12 @@ void conn_replied(struct conns *t, struct conn *c);
 /* No more messages; closes once all is answered and sent. */
 void conn_close(struct conns *t, struct conn *c);
 
-/* What was just said is its last reply: closes once that is sent. `waiting` messages, those in front
- * of it and its own, are still to be counted by conn_replied(); the others get no reply. */
+/* What was just said is its last reply: closes once that is sent. `waiting` messages, those in
+ * front of it and its own, are still to be counted by conn_replied(); the others get no reply. */
 void conn_finish(struct conns *t, struct conn *c, uint32_t waiting);
 
-/* The handler failed: the protocol's error, or, where it has none, a close. Returns whether that was
- * the last reply. */
+/* The handler failed: the protocol's error, or, where it has none, a close. Returns whether that
+ * was the last reply. */
 bool conn_fault(struct conns *t, struct conn *c, struct queue *q);
 
 /* Stops or resumes reading from it. */

@@ -35,8 +35,8 @@ enum fl_group {
 };
 
 /* The outbox is a flat list: one reply for each message, in the order of the inbox, and commands in
- * between, which take effect where they stand. A command or a reply that is more than its value is a
- * tuple that begins with the singleton StopIteration (marshal 'S') and one of these numbers. */
+ * between, which take effect where they stand. A command or a reply that is more than its value is
+ * a tuple that begins with the singleton StopIteration (marshal 'S') and one of these numbers. */
 enum fl_op {
     /* in the place of a reply, or of the value in FL_SEND and FL_FILL */
     FL_LATER,      /* (ticket): the reply comes by FL_FILL; later ones wait behind it */
@@ -46,6 +46,7 @@ enum fl_op {
     FL_RESP_PUSH,  /* (list): a RESP3 push; an array to a RESP2 client */
     FL_RESP_HELLO, /* (version, value): switch to RESP2 or RESP3, then reply */
     FL_NOTHING,    /* (): no reply at all, also where None is a value of the protocol */
+    FL_RESP_PAIRS, /* (list): a, b, c, d; as [[a, b], [c, d]] to a RESP3 client */
 
     /* commands */
     FL_SEND = 32, /* (id, ticket, value): ahead of the hole with this ticket; 0: at the end */
@@ -98,16 +99,17 @@ typedef struct {
 /* Returns a new loop, or NULL with *error set to -errno. */
 fl_loop *fl_open(const fl_config *config, int *error);
 
-/* Closes every connection and frees the loop. Listening sockets stay open: they are the caller's. */
+/* Closes every connection and frees the loop. Listening sockets stay open: they are the caller's.
+ */
 void fl_free(fl_loop *loop);
 
-/* Serves a listening socket, which is borrowed until fl_free() or fl_drain(). Returns the listener's
- * number, from 0 on, or an error; -EINVAL for a framing that does not exist. */
+/* Serves a listening socket, which is borrowed until fl_free() or fl_drain(). Returns the
+ * listener's number, from 0 on, or an error; -EINVAL for a framing that does not exist. */
 int fl_listen(fl_loop *loop, int fd, const fl_listener *listener);
 
 /* One turn: applies the outbox, sends, waits (at most timeout_ms; -1: no limit), reads, and returns
- * the length of the inbox; 0 after a timeout, a wake-up or a signal. FL_MOVED is added to the length
- * when the inbox lies elsewhere than at the last call. Waits without the GIL. */
+ * the length of the inbox; 0 after a timeout, a wake-up or a signal. FL_MOVED is added to the
+ * length when the inbox lies elsewhere than at the last call. Waits without the GIL. */
 intptr_t fl_step(fl_loop *loop, const char *outbox, size_t len, int timeout_ms);
 #define FL_MOVED 1073741824
 
@@ -134,7 +136,7 @@ void fl_drain(fl_loop *loop);
 /* In the child of a fork(): closes the copies of descriptors, says nothing to any peer. */
 void fl_forget(fl_loop *loop);
 
-int fl_alive(fl_loop *loop, uint64_t id);     /* 1 while bytes can be sent to it */
+int fl_alive(fl_loop *loop, uint64_t id);      /* 1 while bytes can be sent to it */
 int64_t fl_unsent(fl_loop *loop, uint64_t id); /* bytes waiting, or -ENOTCONN */
 int fl_address(fl_loop *loop, uint64_t id, int peer, char *out, size_t size);
 void fl_read_stats(fl_loop *loop, fl_stats *out);

@@ -174,6 +174,23 @@ static int put_push(const struct reply *r)
     return put_items(r, resp3(r) ? '>' : '*', list.count, list.count, 0);
 }
 
+/* Redis' own way to send members with scores. */
+static int put_pairs(const struct reply *r)
+{
+    struct codec_value list = {0};
+    int rc = codec_read(r->in, &list);
+    if (rc < 0)
+        return rc;
+    if (list.type != CODEC_LIST || list.count % 2 != 0)
+        return FL_EVALUE;
+    if (!resp3(r))
+        return put_items(r, '*', list.count, list.count, 0);
+    rc = put_head(r, '*', list.count / 2);
+    for (uint32_t left = list.count / 2; rc == 0 && left > 0; left--)
+        rc = put_items(r, '*', 2, 2, 1);
+    return rc;
+}
+
 static int put_hello(const struct reply *r)
 {
     struct codec_value version = {0};
@@ -202,6 +219,8 @@ static int put_escape(const struct reply *r, uint32_t count, int depth)
         return put_error(r);
     if (op.integer == FL_RESP_PUSH && count == 3 && depth == 0)
         return put_push(r);
+    if (op.integer == FL_RESP_PAIRS && count == 3 && depth == 0)
+        return put_pairs(r);
     if (op.integer == FL_RESP_HELLO && count == 4 && depth == 0)
         return put_hello(r);
     return FL_EVALUE;

@@ -1,9 +1,10 @@
 /* inbox.h -- what a turn has for Python: messages, connections that came and went, timers, notices.
  * Level 2.
  *
- * Messages are written in marshal form the moment they are framed, one growing run of bytes for each
- * listener; inbox_encode() joins the runs to the list of groups that fastloop.h describes. The ids of
- * a batch stay behind until the replies come, which name no connection: they come in this order. */
+ * Messages are written in marshal form the moment they are framed, one growing run of bytes for
+ * each listener; inbox_encode() joins the runs to the list of groups that fastloop.h describes. The
+ * ids of a batch stay behind until the replies come, which name no connection: they come in this
+ * order. */
 #ifndef FL_INBOX_H
 #define FL_INBOX_H
 

@@ -1,8 +1,9 @@
 /* timer.h -- two clocks for two needs. Level 2.
  *
  * The wheel keeps one coarse deadline for each connection: thousands that are renewed all the time
- * and hardly ever expire. Renewing is a store: the deadline is compared only when its slot comes by,
- * and filed anew if it moved on. The heap keeps users' timers: few, exact, cancelled by number. */
+ * and hardly ever expire. Renewing is a store: the deadline is compared only when its slot comes
+ * by, and filed anew if it moved on. The heap keeps users' timers: few, exact, cancelled by number.
+ */
 #ifndef FL_TIMER_H
 #define FL_TIMER_H
 

@@ -23,7 +23,7 @@ struct blob {
 
 struct span {
     struct span *next;
-    const char *data;   /* NULL for a hole */
+    const char *data; /* NULL for a hole */
     size_t len;
     uint64_t ticket;    /* of a hole; 0 otherwise */
     struct blob *owner; /* holds a reference; NULL: borrowed until wire_reset() */

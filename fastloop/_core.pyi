@@ -50,6 +50,7 @@ class Lib:
     FL_RESP_PUSH: Final[int]
     FL_RESP_HELLO: Final[int]
     FL_NOTHING: Final[int]
+    FL_RESP_PAIRS: Final[int]
     FL_SEND: Final[int]
     FL_FILL: Final[int]
     FL_CLOSE: Final[int]

@@ -26,7 +26,7 @@ from typing import Any
 
 from fastloop._ffi import lib
 
-__all__ = ["Error", "Escape", "Value", "encode", "hello", "push"]
+__all__ = ["Error", "Escape", "Value", "encode", "hello", "pairs", "push"]
 
 Escape = tuple[Any, ...]
 """A tuple that begins with ``StopIteration`` and an operation of the core."""
@@ -65,6 +65,14 @@ def encode(error: Error) -> Escape:
 def push(items: Sequence[Any]) -> Escape:
     """Return an out-of-band message of RESP3; a RESP2 client gets it as an array."""
     return (StopIteration, lib.FL_RESP_PUSH, list(items))
+
+
+def pairs(flat: Sequence[Any]) -> Escape:
+    """Return ``a, b, c, d`` as ``[[a, b], [c, d]]`` for RESP3, and as it is for RESP2.
+
+    It is how Redis sends the members of a sorted set with their scores. The length must be even.
+    """
+    return (StopIteration, lib.FL_RESP_PAIRS, list(flat))
 
 
 def hello(version: int, value: Value) -> Escape:

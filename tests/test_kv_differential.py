@@ -25,6 +25,7 @@ from redis.exceptions import ResponseError
 from redis.retry import Retry
 
 from fastloop import resp
+from fastloop._ffi import lib
 from fastloop.examples import kv
 
 Script = list[list[bytes]]
@@ -87,6 +88,8 @@ def error_text(error: object) -> str:
 def on_resp2(value: Any) -> Any:
     """What the core makes of a value for a RESP2 client, as a client reads it."""
     match value:
+        case (_, lib.FL_RESP_PAIRS, flat):
+            return on_resp2(flat)
         case bool() | int():
             return int(value)
         case str():

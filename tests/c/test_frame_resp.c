@@ -280,6 +280,7 @@ static void check_reply(uint8_t dialect, const char *value, size_t len, int want
 #define ESCAPE(n) "(" n "\0\0\0S"
 #define HELLO     ESCAPE("\4") INT("\5")
 #define PUSH      ESCAPE("\3") INT("\4")
+#define PAIRS     ESCAPE("\3") INT("\7")
 #define ERROR     ESCAPE("\3") INT("\3")
 #define LIST(n)   "[" n "\0\0\0"
 
@@ -360,6 +361,9 @@ static void test_escapes(void)
     SAME(ERROR "s\7\0\0\0a\r\nb\nc\r", "-a  b c \r\n");
     SAME(LIST("\2") ERROR "u\1\0\0\0e" ONE, "*2\r\n-e\r\n:1\r\n");
     BOTH(PUSH LIST("\2") ABC ONE, "*2\r\n$3\r\nabc\r\n:1\r\n", ">2\r\n$3\r\nabc\r\n:1\r\n");
+    BOTH(PAIRS LIST("\4") ABC ONE ABC "N", "*4\r\n$3\r\nabc\r\n:1\r\n$3\r\nabc\r\n$-1\r\n",
+         "*2\r\n*2\r\n$3\r\nabc\r\n:1\r\n*2\r\n$3\r\nabc\r\n_\r\n");
+    SAME(PAIRS LIST("\0"), "*0\r\n");
     check_reply(0, HELLO INT("\3") "N", 17, 0, "_\r\n", 3, 3, __LINE__);
     check_reply(3, HELLO INT("\2") "N", 17, 0, "$-1\r\n", 5, 2, __LINE__);
     BAD(ERROR ONE, FL_EVALUE);
@@ -368,6 +372,10 @@ static void test_escapes(void)
     BAD(PUSH, FL_EOUTBOX);
     BAD(LIST("\1") PUSH LIST("\0"), FL_EVALUE);
     BAD(PUSH LIST("\1") PUSH LIST("\0"), FL_EVALUE);
+    BAD(PAIRS LIST("\1") ONE, FL_EVALUE);
+    BAD(PAIRS ONE, FL_EVALUE);
+    BAD(PAIRS LIST("\2") ONE, FL_EOUTBOX);
+    BAD(LIST("\1") PAIRS LIST("\0"), FL_EVALUE);
     BAD(HELLO INT("\4") "N", FL_EVALUE);
     BAD(HELLO "NN", FL_EVALUE);
     BAD(HELLO, FL_EOUTBOX);

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from itertools import takewhile
 from operator import itemgetter
 
+from fastloop import resp
 from fastloop.examples.kv.commands import (
     SYNTAX,
     command,
@@ -124,7 +125,7 @@ def zpopmin(_: bytes, key: bytes, count: bytes | None = None, *more: bytes) -> V
         return []
     first = members.pop_first(1 if limit is None else limit)
     settle(key, members)
-    return flat(first)
+    return flat(first) if limit is None else resp.pairs(flat(first))
 
 
 def flat(items: Iterable[tuple[float, bytes]]) -> list[bytes | float]:
@@ -153,7 +154,7 @@ def zrange(_: bytes, key: bytes, start: bytes, stop: bytes, *options: bytes) -> 
             items = [order[-1 - position] for position in positions]
         else:
             items = order[positions.start : positions.stop]
-    return flat(items) if b"WITHSCORES" in flags else [member for _, member in items]
+    return resp.pairs(flat(items)) if b"WITHSCORES" in flags else [member for _, member in items]
 
 
 def zrange_options(options: tuple[bytes, ...]) -> tuple[set[bytes], tuple[int, int] | None]:
