@@ -28,11 +28,24 @@ def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
     return asyncio.new_event_loop
 
 
+def fileno_of(runtime: Runtime) -> int:
+    """What asyncio waits for. Raises ConfigError for a backend that has no such thing."""
+    fd = int(lib.fl_fileno(runtime.loop))
+    if fd < 0:
+        name = ffi.string(lib.fl_backend(runtime.loop)).decode()
+        raise ConfigError(
+            f"backend {name} has no descriptor that asyncio could wait for: "
+            "use epoll or kqueue for async handlers"
+        )
+    return fd
+
+
 class AsyncioTurns:
     """Turns a runtime whenever there is something to do, on the running asyncio loop."""
 
     def __init__(self, runtime: Runtime) -> None:
         """Raises ConfigError for a backend that asyncio cannot wait for."""
+        self._fd = fileno_of(runtime)
         self._runtime = runtime
         self._loop = asyncio.get_running_loop()
         self._soon: asyncio.Handle | None = None
@@ -40,13 +53,6 @@ class AsyncioTurns:
         self.ended = asyncio.Event()
         runtime.begin()
         runtime.on_command = self.schedule
-        self._fd = lib.fl_fileno(runtime.loop)
-        if self._fd < 0:
-            name = ffi.string(lib.fl_backend(runtime.loop)).decode()
-            raise ConfigError(
-                f"backend {name} has no descriptor that asyncio could wait for: "
-                "use epoll or kqueue for async handlers"
-            )
         self._loop.add_reader(self._fd, self.turn)
         self.schedule()
 

@@ -20,7 +20,7 @@ FAULT = (MARK, lib.FL_FAULT)
 _DROPPED = object()
 
 
-def of_exception(error: Exception, name: str) -> tuple[Any, ...]:
+def of_exception(error: BaseException, name: str) -> tuple[Any, ...]:
     """The reply for a handler that raised: a ``resp.Error`` as it is, else logged and a fault."""
     if isinstance(error, resp.Error):
         return resp.encode(error)

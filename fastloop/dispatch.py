@@ -103,7 +103,7 @@ class OnThreads(Promised):
         def job() -> None:
             try:
                 value = route.handler.message(*args)
-            except Exception as error:
+            except BaseException as error:  # sys.exit() ends no worker: later messages need it
                 value = of_exception(error, route.name)
             runtime.post(runtime.command, (MARK, lib.FL_FILL, id, ticket, value))
 

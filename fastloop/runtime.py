@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from marshal import dumps, loads
-from threading import get_ident
+from threading import RLock, get_ident
 from typing import TYPE_CHECKING, Any
 
 from fastloop import notices
@@ -50,6 +50,7 @@ class Runtime:
         self._inbox: Any = None
         self._posted: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
         self._awake = False
+        self._lifetime = RLock()  # of the loop, against a wake-up from another thread
         self.running = True
         self.on_command: Callable[[], None] | None = None  # asyncio wants to know of commands
         self._timers = Timers(self)
@@ -208,6 +209,11 @@ class Runtime:
         self._posted.append((function, args))
         if not self._awake:
             self._awake = True
+            self.wake()
+
+    def wake(self) -> None:
+        """Makes a turn that waits return; from any thread, also while another one frees the loop."""
+        with self._lifetime:
             lib.fl_wake(self._alive())
 
     def _run_posted(self) -> None:
@@ -242,7 +248,7 @@ class Runtime:
     def stop(self) -> None:
         """Ends ``run`` after this turn."""
         self.running = False
-        self.post(lambda: None)
+        self.wake()
 
     def stats(self) -> Any:
         """The counters of the loop, an ``fl_stats``."""
@@ -252,7 +258,8 @@ class Runtime:
 
     def free(self) -> None:
         """Closes every connection and gives the loop back; the thread must be out of ``run``."""
-        loop, self.loop = self.loop, None
+        with self._lifetime:
+            loop, self.loop = self.loop, None
         self.running = False
         if loop is not None:
             lib.fl_free(loop)

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from fastloop import native
 from fastloop._ffi import ffi, lib
-from fastloop.aio import AsyncioTurns, loop_factory
+from fastloop.aio import AsyncioTurns, fileno_of, loop_factory
 from fastloop.bind import Listener, listen, parse
 from fastloop.config import Config
 from fastloop.connection import Connection
@@ -61,6 +61,7 @@ class Server:
         self._runtimes: list[Runtime] = []
         self._threads: list[threading.Thread] = []
         self._workers: Workers | None = None
+        self._attended = False  # run() or serve() closes it
         self._failure: BaseException | None = None
 
     # -- life --
@@ -74,6 +75,7 @@ class Server:
 
     def run(self) -> None:
         """Listens and serves in this thread until ``stop``, Ctrl-C (at once), SIGTERM (drains)."""
+        self._attended = True
         self._open()
         try:
             for runtime in self._runtimes[1:]:
@@ -89,6 +91,7 @@ class Server:
         """Listens and serves on the running asyncio loop until ``stop`` or cancellation."""
         if self.config.threads != 1:
             raise ConfigError("threads needs a loop of its own in each: use run() or start()")
+        self._attended = True
         self._open()
         try:
             await self._serve(self._runtimes[0])
@@ -105,12 +108,17 @@ class Server:
         for runtime in self._runtimes:
             if runtime.loop is not None and runtime.running:
                 runtime.call(runtime.drain, seconds) if seconds > 0 else runtime.call(runtime.stop)
-        current = threading.current_thread()
-        if current in self._threads or any(r.thread == current.ident for r in self._runtimes):
+        if self._runs_handlers(threading.get_ident()):
             return
         for thread in self._threads:
             thread.join()
-        self._close()
+        if not self._attended:
+            self._close()
+
+    def _runs_handlers(self, ident: int) -> bool:
+        """Whether this thread cannot wait for the end, since that waits for it."""
+        own = {thread.ident for thread in self._threads} | {r.thread for r in self._runtimes}
+        return ident in own or (self._workers is not None and self._workers.has(ident))
 
     def __enter__(self) -> Self:
         return self.start()
@@ -134,6 +142,8 @@ class Server:
             self._workers = Workers(config.blocking) if config.blocking else None
             for thread in range(config.threads):
                 self._runtimes.append(self._runtime(thread))
+            if self._is_async:
+                fileno_of(self._runtimes[0])
         except BaseException:
             self._close()
             raise

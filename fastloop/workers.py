@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Lock
+from threading import Lock, get_ident
 
 Job = Callable[[], None]
 
@@ -21,6 +21,7 @@ class Workers:
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="fastloop-worker")
         self._waiting: dict[int, deque[Job]] = {}  # of connections that have a job under way
         self._lock = Lock()
+        self._threads: set[int] = set()
 
     def submit(self, connection: int, job: Job) -> None:
         """Runs the job when the earlier ones of this connection are done."""
@@ -32,7 +33,12 @@ class Workers:
             self._waiting[connection] = deque()
         self._pool.submit(self._run, connection, job)
 
+    def has(self, ident: int) -> bool:
+        """Whether this thread is one of them."""
+        return ident in self._threads
+
     def _run(self, connection: int, job: Job | None) -> None:
+        self._threads.add(get_ident())
         while job is not None:
             job()
             with self._lock:
