@@ -35,7 +35,7 @@ def backend(request: pytest.FixtureRequest) -> str:
 def stage_async(request: pytest.FixtureRequest) -> Iterator[Stage]:
     """A stage whose async handlers run on this loop, on a backend that it can wait for."""
     if request.param == "uvloop":
-        pytest.importorskip("uvloop")
+        pytest.importorskip("uvloop").new_event_loop().close()  # it opens what it keeps
     stage = Stage(loop=request.param)
     yield stage
     stage.close()
