@@ -212,7 +212,7 @@ class Runtime:
             self.wake()
 
     def wake(self) -> None:
-        """Makes a turn that waits return; from any thread, also while another one frees the loop."""
+        """Makes a turn that waits return; from any thread, also while another frees the loop."""
         with self._lifetime:
             lib.fl_wake(self._alive())
 
