@@ -13,6 +13,7 @@ import click
 from fastloop import bind, check, demo, framing, target
 from fastloop.config import GIB, KIB, MIB, PREFIX, Config
 from fastloop.errors import ConfigError
+from fastloop.runtime import Runtime
 from fastloop.server import Server
 
 SERVE_EPILOG = """\b
@@ -83,15 +84,17 @@ def load(options: Mapping[str, str | None]) -> Config:
 
 
 class Announced(Server):
-    """A server that says where it listens, with the ports that were picked, before it begins."""
+    """A server that says where it listens, with the ports that were picked, as it begins."""
 
     def __init__(self, announce: Callable[[list[str]], str], *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._announce = announce
 
-    def _open(self) -> None:
-        super()._open()
-        click.echo(self._announce(self.addresses))
+    def _turns(self, runtime: Runtime) -> None:
+        # Not before signals are handled: whoever reads it may send one.
+        if runtime is self._runtimes[0]:
+            click.echo(self._announce(self.addresses))
+        super()._turns(runtime)
 
     def run(self) -> None:
         """Serves until Ctrl-C or SIGTERM."""
