@@ -1,4 +1,4 @@
-"""From start to stop: binds, drains, signals, forks, threads, and what happens while nothing does."""
+"""From start to stop: addresses, draining, signals."""
 
 from __future__ import annotations
 
@@ -149,16 +149,14 @@ def test_stop_gives_up_after_the_drain_timeout(serve: Serve, connect: Connect) -
 
 def test_stop_from_another_thread_than_run(backend: str) -> None:
     server = fastloop.Server(echo, "tcp://127.0.0.1:0", framing="line", backend=backend)
-    for _ in range(2):  # a runner, and one who stops it: run() ends in the first
-        runner = threading.Thread(target=server.run)
-        runner.start()
-        wait_for(lambda: server.addresses)
-        with Client(("127.0.0.1", server.port)) as client:
-            assert client.ask(b"a\n") == b"a\n"
-        server.stop()
-        runner.join(TIMEOUT)
-        assert not runner.is_alive()
-        server = fastloop.Server(echo, "tcp://127.0.0.1:0", framing="line", backend=backend)
+    runner = threading.Thread(target=server.run)
+    runner.start()
+    wait_for(lambda: server.addresses)
+    with Client(("127.0.0.1", server.port)) as client:
+        assert client.ask(b"a\n") == b"a\n"
+    server.stop()
+    runner.join(TIMEOUT)
+    assert not runner.is_alive()
 
 
 PROGRAM = """
