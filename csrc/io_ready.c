@@ -266,15 +266,26 @@ static bool batch_full(const struct conns *t)
     return t->inbox.messages >= CONN_BATCH || inbox_bytes(&t->inbox) >= CONN_BATCH_BYTES;
 }
 
-/* Only as long as there is room in the batch; what is left is reported again by the poller. */
+/* What earlier turns left gets half of a batch at most: the rest is for those who just came. */
 static void continue_ready(struct conns *t)
 {
     struct link now;
     list_init(&now);
     list_move(&now, &t->ready);
-    while (!list_empty(&now) && !batch_full(t))
+    while (!list_empty(&now) && t->inbox.messages < CONN_BATCH / 2 && !batch_full(t))
         conn_continue(t, container_of(now.next, struct conn, ready));
     list_move(&t->ready, &now);
+}
+
+/* Looks at events as long as there is room in the batch. The poller reports the others again, maybe
+ * behind the same ones as now: the next turn begins with the first that was not looked at. */
+static void dispatch_all(struct io *io, struct conns *t, int n)
+{
+    int first = io->first < n ? io->first : 0;
+    int i = 0;
+    for (; i < n && !batch_full(t); i++)
+        dispatch(io, t, &io->events[(first + i) % n]);
+    io->first = i < n ? (first + i) % n : 0;
 }
 
 int io_turn(struct io *io, struct conns *t, int timeout_ms)
@@ -294,8 +305,7 @@ int io_turn(struct io *io, struct conns *t, int timeout_ms)
     if (io->accept_after != 0 && t->now_us >= io->accept_after)
         pause_accepting(io, t, false);
     continue_ready(t);
-    for (int i = 0; i < n && !batch_full(t); i++)
-        dispatch(io, t, &io->events[i]);
+    dispatch_all(io, t, n);
     return 0;
 }
 

@@ -17,6 +17,7 @@ struct io {
     uint64_t accept_after; /* accepting pauses until then; 0: it does not */
     bool accepting;
     bool woken;
+    int first; /* event of the next turn to look at first */
     struct poller_event events[IO_EVENTS];
 };
 
