@@ -118,11 +118,18 @@ static size_t ints_size(const struct buf *b)
     return GROUP_HEAD + b->len / sizeof(int64_t) * CODEC_INT;
 }
 
-static int put_events(struct buf *out, struct buf *ids, enum fl_group kind, int listener)
+static size_t listener_size(const struct group *g)
 {
-    char *p = buf_room(out, 2 * ints_size(ids));
-    if (p == NULL)
-        return -ENOMEM;
+    return ints_size(&g->opened) + ints_size(&g->ids) + g->items.len + ints_size(&g->closed);
+}
+
+static size_t notices_size(void)
+{
+    return GROUP_HEAD + INBOX_NOTICES * (CODEC_HEAD + 2 * CODEC_INT);
+}
+
+static char *put_events(char *p, struct buf *ids, enum fl_group kind, int listener)
+{
     size_t stride = kind == FL_CLOSED ? 2 : 1;
     p = put_head(p, kind, listener);
     p = kind == FL_TIMERS ? codec_none(p) : put_ints(p, ids, 0, stride);
@@ -130,38 +137,25 @@ static int put_events(struct buf *out, struct buf *ids, enum fl_group kind, int 
         p = codec_none(p);
     else
         p = put_ints(p, ids, stride - 1, stride);
-    out->len = (size_t)(p - out->data);
     ids->len = 0;
-    return 1;
+    return p;
 }
 
-static int put_messages(struct buf *out, struct group *g, int listener)
+static char *put_messages(char *p, struct group *g, int listener)
 {
-    bool with_ids = (g->wants & FL_WANT_IDS) != 0;
-    char *p = buf_room(out, GROUP_HEAD + g->items.len + (with_ids ? ints_size(&g->ids) : 0));
-    if (p == NULL)
-        return -ENOMEM;
     p = put_head(p, FL_MESSAGES, listener);
-    p = with_ids ? put_ints(p, &g->ids, 0, 1) : codec_none(p);
+    p = g->wants & FL_WANT_IDS ? put_ints(p, &g->ids, 0, 1) : codec_none(p);
     p = codec_list(p, (uint32_t)(g->ids.len / sizeof(uint64_t)));
     memcpy(p, g->items.data, g->items.len);
-    out->len = (size_t)(p + g->items.len - out->data);
+    p += g->items.len;
     g->items.len = 0;
     if (g->items.cap > KEEP)
         buf_free(&g->items);
-    return 1;
+    return p;
 }
 
-static int put_notices(struct buf *out, struct inbox *in)
+static char *put_notices(char *p, struct inbox *in, uint32_t kinds)
 {
-    uint32_t kinds = 0;
-    for (int i = 0; i < INBOX_NOTICES; i++)
-        kinds += in->notices[i] > 0;
-    if (kinds == 0)
-        return 0;
-    char *p = buf_room(out, GROUP_HEAD + kinds * (CODEC_HEAD + 2 * CODEC_INT));
-    if (p == NULL)
-        return -ENOMEM;
     p = codec_none(put_head(p, FL_NOTICES, -1));
     p = codec_list(p, kinds);
     for (int i = 0; i < INBOX_NOTICES; i++) {
@@ -170,51 +164,65 @@ static int put_notices(struct buf *out, struct inbox *in)
         p = codec_int(codec_int(codec_tuple(p, 2), FL_EPROTO - i), in->notices[i]);
         in->notices[i] = 0;
     }
-    out->len = (size_t)(p - out->data);
-    return 1;
+    return p;
 }
 
 /* The groups of one listener, in the order things happened: came, spoke, went. */
-static int put_listener(struct buf *out, struct inbox *in, uint32_t i)
+static char *put_listener(char *p, struct group *g, int listener, uint32_t *groups)
 {
-    struct group *g = &in->groups[i];
-    int groups = 0, rc = 0;
-    if (g->opened.len > 0 && (rc = put_events(out, &g->opened, FL_OPENED, (int)i)) > 0)
-        groups += rc;
-    if (rc >= 0 && g->ids.len > 0 && (rc = put_messages(out, g, (int)i)) > 0)
-        groups += rc;
-    if (rc >= 0 && g->closed.len > 0 && (rc = put_events(out, &g->closed, FL_CLOSED, (int)i)) > 0)
-        groups += rc;
-    return rc < 0 ? rc : groups;
+    *groups += (g->opened.len > 0) + (g->ids.len > 0) + (g->closed.len > 0);
+    if (g->opened.len > 0)
+        p = put_events(p, &g->opened, FL_OPENED, listener);
+    if (g->ids.len > 0)
+        p = put_messages(p, g, listener);
+    if (g->closed.len > 0)
+        p = put_events(p, &g->closed, FL_CLOSED, listener);
+    return p;
+}
+
+/* An empty buf with all the room that encoding may take, so that it cannot fail half way. */
+static char *encoding_room(struct inbox *in)
+{
+    size_t size = CODEC_HEAD + ints_size(&in->timers) + notices_size();
+    for (uint32_t i = 0; i < in->count; i++)
+        size += listener_size(&in->groups[i]);
+    if (in->encoded.cap > KEEP)
+        buf_free(&in->encoded);
+    in->encoded.len = 0;
+    return buf_room(&in->encoded, size);
 }
 
 ssize_t inbox_encode(struct inbox *in)
 {
-    struct buf *out = &in->encoded;
-    if (out->cap > KEEP)
-        buf_free(out);
-    out->len = 0;
-    if (buf_room(out, CODEC_HEAD) == NULL)
+    char *start = encoding_room(in);
+    if (start == NULL)
         return -ENOMEM;
-    out->len = CODEC_HEAD;
-    int groups = 0, rc = 0;
-    for (uint32_t i = 0; i < in->count && rc >= 0; i++)
-        groups += (rc = put_listener(out, in, i));
-    if (rc >= 0 && in->timers.len > 0)
-        groups += (rc = put_events(out, &in->timers, FL_TIMERS, -1));
-    if (rc >= 0)
-        groups += (rc = put_notices(out, in));
-    if (rc < 0)
-        return rc;
-    codec_list(out->data, (uint32_t)groups);
+    char *p = start + CODEC_HEAD;
+    uint32_t groups = 0, kinds = 0;
+    for (uint32_t i = 0; i < in->count; i++)
+        p = put_listener(p, &in->groups[i], (int)i, &groups);
+    if (in->timers.len > 0) {
+        p = put_events(p, &in->timers, FL_TIMERS, -1);
+        groups++;
+    }
+    for (int i = 0; i < INBOX_NOTICES; i++)
+        kinds += in->notices[i] > 0;
+    if (kinds > 0) {
+        p = put_notices(p, in, kinds);
+        groups++;
+    }
+    codec_list(start, groups);
+    in->encoded.len = (size_t)(p - start);
     in->messages = 0;
     in->events = false;
     in->replying = 0;
-    return (ssize_t)out->len;
+    return (ssize_t)in->encoded.len;
 }
 
 bool inbox_reply(struct inbox *in, uint64_t *id)
 {
+    if (in->messages > 0) /* nobody has seen this batch */
+        return false;
     while (in->replying < in->count) {
         struct group *g = &in->groups[in->replying];
         if (g->replied < g->ids.len / sizeof *id) {
@@ -230,6 +238,8 @@ bool inbox_reply(struct inbox *in, uint64_t *id)
 
 void inbox_settled(struct inbox *in)
 {
+    if (in->messages > 0)
+        return;
     for (uint32_t i = 0; i < in->count; i++) {
         in->groups[i].ids.len = 0;
         in->groups[i].replied = 0;

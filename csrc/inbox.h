@@ -57,7 +57,8 @@ static inline bool inbox_waiting(const struct inbox *in)
 /* Bytes of messages gathered so far. */
 size_t inbox_bytes(const struct inbox *in);
 
-/* Joins everything to in->encoded and starts anew. Returns its length or -ENOMEM. */
+/* Joins everything to in->encoded and starts anew. Returns its length, or -ENOMEM: then the batch
+ * waits for the next call, and until then nothing can be replied to it. */
 ssize_t inbox_encode(struct inbox *in);
 
 /* The connection that the next reply is for. Returns false when every message has its reply. */
