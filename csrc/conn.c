@@ -374,7 +374,9 @@ void conn_sent(struct conns *t, struct conn *c, size_t n, bool blocked)
 void conn_replied(struct conns *t, struct conn *c)
 {
     c->in_flight--;
-    if (c->out.head != NULL || c->state != CONN_OPEN || (c->flags & (CONN_EOF | CONN_PARKED)))
+    /* One that is read as before and has nothing to say needs no flush. */
+    if (c->out.head != NULL || c->state != CONN_OPEN || !(c->watched & IO_READ) ||
+        (c->flags & CONN_PARKED))
         conn_touch(t, c);
 }
 

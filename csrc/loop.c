@@ -168,12 +168,12 @@ static intptr_t hand_over(fl_loop *l)
 intptr_t fl_step(fl_loop *l, const char *outbox, size_t len, int timeout_ms)
 {
     struct conns *t = &l->conns;
+    uint64_t now = t->now_us = clock_us(); /* handlers may have taken long: deadlines count anew */
     int rc = outbox_apply(t, &l->timers, outbox, len);
-    inbox_settled(&t->inbox);
+    outbox_end(t);
     send_all(l);
     if (rc < 0)
         return rc;
-    uint64_t now = clock_us();
     uint64_t until = timeout_ms < 0 ? UINT64_MAX : now + (uint64_t)timeout_ms * 1000;
     do {
         int left = until == UINT64_MAX ? -1 : (int)((until - now + 999) / 1000);
@@ -189,6 +189,7 @@ intptr_t fl_step(fl_loop *l, const char *outbox, size_t len, int timeout_ms)
 
 int fl_flush(fl_loop *l, const char *outbox, size_t len)
 {
+    l->conns.now_us = clock_us();
     int rc = outbox_apply(&l->conns, &l->timers, outbox, len);
     send_all(l);
     return rc;
@@ -224,7 +225,8 @@ int fl_fileno(fl_loop *l)
 
 int fl_timeout(fl_loop *l)
 {
-    if (!list_empty(&l->conns.ready) || inbox_waiting(&l->conns.inbox))
+    const struct conns *t = &l->conns;
+    if (t->dirty != NULL || !list_empty(&t->ready) || inbox_waiting(&t->inbox))
         return 0;
     return due(l, clock_us());
 }

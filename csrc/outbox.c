@@ -42,9 +42,8 @@ static int read_int(struct codec_reader *r, int64_t *n)
 
 /* -- values -- */
 
-/* Encodes the value that comes next for c to q. Returns 0; LAST_WORD if c closes after it; or
- * FL_EOUTBOX: anything else that is wrong ends in an answer or a close of this connection alone. */
-static int say(struct conns *t, struct conn *c, struct queue *q, struct codec_reader *r)
+/* Encodes one value, which is not FL_LAST, for c to q. Returns as say() does. */
+static int say_value(struct conns *t, struct conn *c, struct queue *q, struct codec_reader *r)
 {
     struct codec_reader start = *r;
     int64_t op;
@@ -53,11 +52,6 @@ static int say(struct conns *t, struct conn *c, struct queue *q, struct codec_re
             return 0;
         if (op == FL_FAULT)
             return conn_fault(t, c, q) ? LAST_WORD : 0;
-        if (op == FL_LAST) {
-            int rc = say(t, c, q, r);
-            conn_close(t, c);
-            return rc < 0 ? rc : LAST_WORD;
-        }
         *r = start; /* the protocol's own */
     }
     struct wire_mark mark = wire_mark(q);
@@ -78,12 +72,31 @@ static int say(struct conns *t, struct conn *c, struct queue *q, struct codec_re
     return rc == 0 && last ? LAST_WORD : rc;
 }
 
+/* Encodes the value that comes next for c to q. Returns 0; LAST_WORD if c closes after it; or
+ * FL_EOUTBOX: anything else that is wrong ends in an answer or a close of this connection alone. */
+static int say(struct conns *t, struct conn *c, struct queue *q, struct codec_reader *r)
+{
+    struct codec_reader inside = *r;
+    int64_t op;
+    bool last = false;
+    while (enter(&inside, &op) && op == FL_LAST) { /* twice is no more than once */
+        *r = inside;
+        last = true;
+    }
+    int rc = say_value(t, c, q, r);
+    if (last)
+        conn_close(t, c);
+    return rc == 0 && last ? LAST_WORD : rc;
+}
+
 static int say_later(struct conns *t, struct conn *c, struct codec_reader *r)
 {
     int64_t ticket;
     int rc = read_int(r, &ticket);
     if (rc < 0)
         return rc;
+    if (ticket == 0)
+        return FL_EOUTBOX;
     if (wire_hole(&t->wire, &c->out, (uint64_t)ticket) < 0)
         conn_fail(t, c, -ENOMEM);
     conn_touch(t, c);
@@ -106,8 +119,8 @@ static int reply(struct conns *t, struct codec_reader *r)
         return say_later(t, c, r);
     }
     int rc = say(t, c, &c->out, r);
-    if (rc == LAST_WORD) /* nothing is promised where replies come at once: only this one waits */
-        conn_finish(t, c, 1);
+    if (rc == LAST_WORD)
+        conn_finish(t, c, wire_holes(&c->out) + 1);
     if (c->state != CONN_DEAD)
         conn_replied(t, c);
     return rc;
@@ -156,37 +169,55 @@ static int fill_value(struct conns *t, struct conn *c, int64_t ticket, struct co
         wire_drop(&t->wire, &q);
         return rc;
     }
-    if (rc == LAST_WORD)
-        conn_finish(t, c, c->in_flight - wire_cut(&t->wire, &c->out, (uint64_t)ticket));
+    if (rc == LAST_WORD) { /* messages that have no hole yet lie behind it: they do not count */
+        wire_cut(&t->wire, &c->out, (uint64_t)ticket);
+        conn_finish(t, c, wire_holes(&c->out));
+    }
     if (wire_fill(&t->wire, &c->out, (uint64_t)ticket, &q, true))
         conn_replied(t, c);
     conn_touch(t, c);
     return rc;
 }
 
-/* A value that many receive, encoded once for each dialect that occurs among them. */
+/* A value that many receive, encoded once for each framing and dialect that occur among them; anew
+ * where two of them share a place. */
 struct cast {
     struct codec_reader value;
-    struct queue encoded[4]; /* by dialect */
-    bool ready[4];
+    struct encoding {
+        struct queue bytes;
+        uint32_t key; /* listener and dialect, plus one; 0: unused */
+    } encodings[8];
 };
+
+static int encode_for(struct conns *t, struct conn *c, const struct cast *cast, struct encoding *e)
+{
+    struct codec_reader value = cast->value;
+    wire_drop(&t->wire, &e->bytes);
+    e->key = 0;
+    int rc = say(t, c, &e->bytes, &value);
+    if (rc < 0 || c->state == CONN_DEAD)
+        return rc;
+    if (e->bytes.bytes >= SHARE)
+        wire_keep(&t->wire, &e->bytes); /* without memory for it each receiver gets its own */
+    return 0;
+}
 
 static int cast_to(struct conns *t, struct conn *c, struct cast *cast)
 {
     c = receiver(t, c);
     if (c == NULL)
         return 0;
-    int n = c->dialect & 3;
-    if (!cast->ready[n]) {
-        struct codec_reader value = cast->value;
-        int rc = say(t, c, &cast->encoded[n], &value);
+    uint32_t key = ((uint32_t)c->listener << 2 | (c->dialect & 3)) + 1;
+    struct encoding *e = &cast->encodings[key % countof(cast->encodings)];
+    if (e->key != key) {
+        int rc = encode_for(t, c, cast, e);
         if (rc < 0)
             return rc;
-        if (cast->encoded[n].bytes >= SHARE && wire_keep(&t->wire, &cast->encoded[n]) < 0)
-            return -ENOMEM;
-        cast->ready[n] = true;
+        if (c->state == CONN_DEAD)
+            return 0;
+        e->key = key;
     }
-    if (wire_share(&t->wire, &c->out, &cast->encoded[n]) < 0)
+    if (wire_share(&t->wire, &c->out, &e->bytes) < 0)
         conn_fail(t, c, -ENOMEM);
     conn_touch(t, c);
     return 0;
@@ -235,8 +266,8 @@ static int broadcast(struct conns *t, struct codec_reader *r)
         rc = cast_to_ids(t, ids, v.count, but, &cast);
     else
         rc = FL_EOUTBOX;
-    for (size_t i = 0; i < countof(cast.encoded); i++)
-        wire_drop(&t->wire, &cast.encoded[i]);
+    for (size_t i = 0; i < countof(cast.encodings); i++)
+        wire_drop(&t->wire, &cast.encodings[i].bytes);
     return rc;
 }
 
@@ -290,6 +321,20 @@ static int command(struct conns *t, struct heap *timers, int64_t op, struct code
     case FL_CANCEL: return timer_command(timers, op, r);
     default: return FL_EOUTBOX;
     }
+}
+
+void outbox_end(struct conns *t)
+{
+    uint64_t id;
+    while (inbox_reply(&t->inbox, &id)) {
+        struct conn *c = conn_find(t, id);
+        if (c == NULL || c->state >= CONN_FINAL)
+            continue;
+        if (conn_fault(t, c, &c->out))
+            conn_finish(t, c, wire_holes(&c->out) + 1);
+        conn_replied(t, c);
+    }
+    inbox_settled(&t->inbox);
 }
 
 int outbox_apply(struct conns *t, struct heap *timers, const char *data, size_t len)

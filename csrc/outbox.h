@@ -12,4 +12,8 @@
  * bytes are no outbox at all or hold more replies than messages (what came before is applied). */
 int outbox_apply(struct conns *t, struct heap *timers, const char *data, size_t len);
 
+/* The batch is over. A message that has no reply by now, because the caller failed, is answered as
+ * one whose handler failed: its connection must not wait for ever. */
+void outbox_end(struct conns *t);
+
 #endif

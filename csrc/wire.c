@@ -182,6 +182,14 @@ bool wire_awaits(const struct queue *q, uint64_t ticket)
     return find_hole(q, ticket, &before) != NULL;
 }
 
+uint32_t wire_holes(const struct queue *q)
+{
+    uint32_t holes = 0;
+    for (const struct span *s = q->head; s != NULL; s = s->next)
+        holes += s->data == NULL;
+    return holes;
+}
+
 uint32_t wire_cut(struct wire *w, struct queue *q, uint64_t ticket)
 {
     struct span *before;

@@ -71,6 +71,9 @@ bool wire_fill(struct wire *w, struct queue *q, uint64_t ticket, struct queue *f
 /* Whether q has a hole with this ticket. */
 bool wire_awaits(const struct queue *q, uint64_t ticket);
 
+/* How many holes are in q. */
+uint32_t wire_holes(const struct queue *q);
+
 /* Drops everything behind the hole with this ticket. Returns how many holes were among it. */
 uint32_t wire_cut(struct wire *w, struct queue *q, uint64_t ticket);
 
