@@ -94,9 +94,12 @@ static void rewatch(struct io *io, struct conns *t, struct conn *c)
 
 static void pause_accepting(struct io *io, struct conns *t, bool pause)
 {
-    io->accept_after = pause ? t->now_us + ACCEPT_PAUSE : 0;
-    for (uint32_t i = 0; i < t->listener_count && io->accepting; i++)
-        io_watch_listener(io, t, i, !pause);
+    bool again = pause;
+    for (uint32_t i = 0; i < t->listener_count && io->accepting; i++) {
+        if (io_watch_listener(io, t, i, !pause) < 0)
+            again = true; /* no memory for it now: later, or it would be deaf for ever */
+    }
+    io->accept_after = again ? t->now_us + ACCEPT_PAUSE : 0;
 }
 
 /* A connection that cannot be served gets the protocol's word for it, if there is one. */
@@ -162,6 +165,9 @@ static void accept_some(struct io *io, struct conns *t, uint32_t listener)
             out_of_descriptors(io, t, listener);
             return;
         } else if (fd == -EAGAIN) {
+            return;
+        } else if (fd == -EINVAL || fd == -EBADF || fd == -ENOTSOCK) {
+            io_watch_listener(io, t, listener, false); /* it listens no more: or we would spin */
             return;
         } /* anything else is a connection that went while it waited: on to the next */
     }

@@ -17,7 +17,10 @@ static int try_open(struct poller *p, const struct poller_ops *ops)
 {
     p->ops = ops;
     p->state = NULL;
-    return ops->open(p);
+    int rc = ops->open(p);
+    if (rc < 0)
+        p->ops = NULL; /* nothing to close */
+    return rc;
 }
 
 int poller_open(struct poller *p, const char *name)
