@@ -1,5 +1,6 @@
 """Builds each program of tests/c/ with the address and undefined-behaviour sanitizers, and runs it;
-replays the seeds of tests/fuzz/ through the fuzz targets.
+those called ``test_*_threads.c`` also with the thread sanitizer. Replays the seeds of tests/fuzz/
+through the fuzz targets.
 
 The core needs no Python, so its unit tests are plain C. A test program passes by exiting with 0;
 what it prints says which check failed. ``CC`` chooses the compiler (default: ``cc``), gcc or clang.
@@ -19,16 +20,18 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 CORE = sorted((ROOT / "csrc").glob("*.c"))
 TESTS = sorted((ROOT / "tests" / "c").glob("test_*.c"))
+THREADED = [path for path in TESTS if path.stem.endswith("_threads")]
 FUZZ = ROOT / "tests" / "fuzz"
 TARGETS = sorted(FUZZ.glob("fuzz_*.c"))
 
 COMPILER = shlex.split(os.environ.get("CC", "cc"))
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
-FLAGS = [
-    *("-std=c11", "-D_GNU_SOURCE", "-g", "-O1", "-pthread", *SANITIZERS),
+COMMON = [
+    *("-std=c11", "-D_GNU_SOURCE", "-g", "-O1", "-pthread"),
     *("-Wall", "-Wextra", "-Wshadow", "-Wstrict-prototypes", "-Werror"),
     *("-I", str(ROOT / "csrc"), "-I", str(ROOT / "tests" / "c")),
 ]
+FLAGS = [*COMMON, *SANITIZERS]
 WRAPPED = "-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc"  # see tests/c/oom.h
 
 COMPILE_SECONDS = 300
@@ -69,6 +72,14 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def test_c_unit(source: Path, core: list[Path], tmp_path: Path) -> None:
     program = tmp_path / source.stem
     run([*COMPILER, *FLAGS, source, *core, WRAPPED, "-o", program], COMPILE_SECONDS)
+    run([program], RUN_SECONDS)
+
+
+@pytest.mark.parametrize("source", THREADED, ids=lambda path: path.stem)
+def test_c_threads(source: Path, tmp_path: Path) -> None:
+    program = tmp_path / source.stem
+    sources = [source, *CORE]
+    run([*COMPILER, *COMMON, "-fsanitize=thread", *sources, "-o", program], COMPILE_SECONDS)
     run([program], RUN_SECONDS)
 
 
