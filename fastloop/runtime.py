@@ -7,6 +7,7 @@ replies and commands, is appended to one list in the order it was said.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import weakref
@@ -103,7 +104,7 @@ class Runtime:
             for kind, listener, ids, items in loads(self._inbox):
                 on[kind](listener, ids, items)
         elif n < 0:
-            check(n, "the loop")
+            self._survive(n)
         if self._awake:
             self._run_posted()
 
@@ -122,7 +123,14 @@ class Runtime:
     def flush(self) -> None:
         """Sends what was said so far, in the middle of a batch."""
         outbox = self._take_outbox()
-        check(lib.fl_flush(self.loop, outbox, len(outbox)), "the loop")
+        self._survive(lib.fl_flush(self.loop, outbox, len(outbox)))
+
+    def _survive(self, rc: int) -> None:
+        """Goes on when memory was short: that costs replies or time, and may be over soon."""
+        if rc == -errno.ENOMEM:
+            log.error("out of memory: messages of this turn may be answered by an error")
+        else:
+            check(rc, "the loop")
 
     @property
     def quiet(self) -> bool:
