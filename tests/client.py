@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 import time
@@ -54,7 +55,12 @@ class Client:
 
     def finish(self) -> None:
         """Says that no more is coming: a half-close."""
-        self.sock.shutdown(socket.SHUT_WR)
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            if error.errno == errno.ENOTCONN:
+                raise ConnectionResetError("the server was faster") from error
+            raise
 
     def reset(self) -> None:
         """Closes with a RST."""
