@@ -104,7 +104,7 @@ int fl_listen(fl_loop *l, int fd, const fl_listener *spec)
         return n;
     all[n] = listener;
     t->listener_count++;
-    rc = io_watch_listener(&l->io, t, (uint32_t)n, true);
+    rc = io_watch_listener(&l->io, t, (uint32_t)n, l->io.accepting);
     return rc < 0 ? rc : n;
 }
 

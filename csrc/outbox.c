@@ -189,17 +189,20 @@ struct cast {
     } encodings[8];
 };
 
-static int encode_for(struct conns *t, struct conn *c, const struct cast *cast, struct encoding *e)
+/* A value that this framing cannot send is noted, and said to nobody: no receiver is to blame. */
+static int encode_for(struct conns *t, struct conn *c, const struct cast *cast, struct queue *q)
 {
     struct codec_reader value = cast->value;
-    wire_drop(&t->wire, &e->bytes);
-    e->key = 0;
-    int rc = say(t, c, &e->bytes, &value);
-    if (rc < 0 || c->state == CONN_DEAD)
-        return rc;
-    if (e->bytes.bytes >= SHARE)
-        wire_keep(&t->wire, &e->bytes); /* without memory for it each receiver gets its own */
-    return 0;
+    const struct framing *f = conn_framing(t, c);
+    wire_drop(&t->wire, q);
+    int rc = f->protocol->reply(f, &c->dialect, &value, &t->wire, q);
+    if (rc < 0)
+        wire_drop(&t->wire, q);
+    if (rc == FL_EVALUE)
+        inbox_notice(&t->inbox, rc);
+    if (q->bytes >= SHARE)
+        wire_keep(&t->wire, q); /* without memory for it each receiver gets its own */
+    return rc == FL_EVALUE || rc > 0 ? 0 : rc;
 }
 
 static int cast_to(struct conns *t, struct conn *c, struct cast *cast)
@@ -209,18 +212,17 @@ static int cast_to(struct conns *t, struct conn *c, struct cast *cast)
         return 0;
     uint32_t key = ((uint32_t)c->listener << 2 | (c->dialect & 3)) + 1;
     struct encoding *e = &cast->encodings[key % countof(cast->encodings)];
+    int rc = 0;
     if (e->key != key) {
-        int rc = encode_for(t, c, cast, e);
-        if (rc < 0)
-            return rc;
-        if (c->state == CONN_DEAD)
-            return 0;
-        e->key = key;
+        rc = encode_for(t, c, cast, &e->bytes);
+        e->key = rc == 0 ? key : 0;
     }
-    if (wire_share(&t->wire, &c->out, &e->bytes) < 0)
-        conn_fail(t, c, -ENOMEM);
+    if (rc == 0)
+        rc = wire_share(&t->wire, &c->out, &e->bytes);
+    if (rc == -ENOMEM)
+        conn_fail(t, c, rc);
     conn_touch(t, c);
-    return 0;
+    return rc == -ENOMEM ? 0 : rc;
 }
 
 static int cast_to_ids(struct conns *t, struct codec_reader ids, uint32_t count, int64_t but,

@@ -203,6 +203,18 @@ static void casts_to_many(const char *backend)
     expect(&d, a, "all\nto a\n");
     expect(&d, b, "all\nbut a\n");
     expect(&d, words, "$3\r\nall\r\n");
+    size_t notices = d.told[FL_NOTICES];
+    item(&d); /* a value that no line can carry is noted, and harms nobody */
+    say_op(&d, FL_CAST, 4);
+    say_int(&d, 0);
+    say_none(&d);
+    say_int(&d, 0);
+    d.out[d.len++] = '{';
+    d.out[d.len++] = '0';
+    struct event *e = await(&d, FL_NOTICES);
+    CHECK(e != NULL && e->value == FL_EVALUE && d.told[FL_NOTICES] == notices + 1);
+    tell(a, "fine\n");
+    expect(&d, a, "fine\n");
     close(a), close(b), close(words);
     finish(&d);
 }
