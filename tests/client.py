@@ -84,9 +84,9 @@ class Client:
         self.close()
 
 
-def wait_for(condition: Callable[[], object], what: str = "the condition") -> None:
-    """Returns as soon as the condition is true; fails the test if it never is."""
+def wait_for(condition: Callable[..., object], *args: object, what: str = "") -> None:
+    """Returns as soon as ``condition(*args)`` is true; fails the test if it never is."""
     deadline = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not come true"
+    while not condition(*args):
+        assert time.monotonic() < deadline, f"{what or 'the condition'} did not come true"
         time.sleep(0.005)

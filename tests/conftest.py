@@ -18,7 +18,7 @@ Connect = Callable[..., Client]
 
 def backends() -> list[str]:
     """Those that work here."""
-    names = []
+    names: list[str] = []
     while (name := lib.fl_backend_name(len(names))) != ffi.NULL:
         names.append(ffi.string(name).decode())
     return [name for name in names if lib.fl_backend_probe(name.encode()) == 0]

@@ -65,12 +65,12 @@ class Program:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         """Stops it. It has to end in peace, with its log in ``log``."""
         try:
-            _, self.log = self._process.communicate(timeout=TIMEOUT)
+            self.log = self._process.communicate(timeout=TIMEOUT)[1]
         except subprocess.TimeoutExpired:
             self._process.kill()
-            _, self.log = self._process.communicate()
+            self.log = self._process.communicate()[1]
         if kind is None:
             assert self._process.returncode == 0, self.log

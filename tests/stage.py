@@ -32,7 +32,6 @@ class Stage:
         self._defaults = {"linger": LINGER, **defaults}
         self._servers: list[fastloop.Server] = []
         self._clients: list[Client] = []
-        gc.collect()
         self._threads = set(threading.enumerate())
         self._descriptors = descriptors()
 
@@ -59,12 +58,15 @@ class Stage:
             client.close()
         try:
             for server in self._servers:
-                wait_for(lambda server=server: is_empty(server), "closing every connection")
+                wait_for(is_empty, server, what="the end of every connection")
         finally:
             for server in self._servers:
                 server.stop(drain=0)
-        wait_for(lambda: set(threading.enumerate()) <= self._threads, "the end of every thread")
-        gc.collect()
+        wait_for(
+            lambda: set(threading.enumerate()) <= self._threads, what="the end of every thread"
+        )
+        if not descriptors() <= self._descriptors:
+            gc.collect()
         assert descriptors() <= self._descriptors, "descriptors are left open"
 
 

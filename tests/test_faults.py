@@ -73,7 +73,7 @@ def test_calls_that_fail(shim: Path, tmp_path: Path, backend: str, faults: tuple
     named = [fault.format(wait=WAIT[backend]) for fault in faults]
     with failing(shim, tmp_path / "report", backend, *named) as program:
         clients: list[Client] = []
-        wait_for(lambda: len(clients) == CLIENTS or admit(program, clients), "every connection")
+        wait_for(lambda: len(clients) == CLIENTS or admit(program, clients))
         talk(clients)
         big = b"x" * 60_000
         assert clients[0].ask(big + b"\n") == big.upper() + b"\n"
@@ -112,7 +112,7 @@ def test_allocations_that_fail(shim: Path, tmp_path: Path, backend: str, every: 
                     assert (line.upper() * 2).startswith(answer)
                     whole += answer == line.upper() * 2
         assert whole > 0
-        wait_for(lambda: served(program), "serving again")
+        wait_for(served, program, what="serving again")
 
 
 def served(program: Program) -> bool:

@@ -117,7 +117,7 @@ def test_every_split(serve: Serve, connect: Connect, name: str) -> None:
             for part in (data[:first], data[first:second], data[second:]):
                 seen = server.stats().bytes_in + len(part)
                 client.send(part)
-                wait_for(lambda seen=seen: server.stats().bytes_in >= seen)
+                wait_for(lambda seen: server.stats().bytes_in >= seen, seen)
             assert client.read(len(expected)) == expected
 
 

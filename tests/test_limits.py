@@ -54,7 +54,7 @@ def test_no_descriptors_left(backend: str) -> None:
         assert all(map(answers, inside))
         for client in clients:
             client.close()
-        wait_for(lambda: served(program), "serving again")
+        wait_for(served, program, what="serving again")
     assert "ulimit -n" in program.log
 
 
@@ -71,7 +71,7 @@ def test_more_than_select_can_watch(many_files: int) -> None:
         assert program.ask("server.stats().connections") == len(inside)
         for client in clients:
             client.reset()
-        wait_for(lambda: served(program), "serving again")
+        wait_for(served, program, what="serving again")
     assert "1024" in program.log
 
 

@@ -12,8 +12,6 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 MIB = 1024 * 1024
 ROUNDS = 4
-LIMIT = 2 * MIB
-"""Bytes that the memory may grow by from the second round to the last: fragments, not leaks."""
 
 
 def many_connections(program: Program) -> None:
@@ -57,8 +55,17 @@ def failing_messages(program: Program) -> None:
 HANDLER = "lambda connection, line: [setattr(connection, 'state', line), line or 1 // 0]"
 
 
-@pytest.mark.parametrize("work", [many_connections, many_messages, big_messages, failing_messages])
-def test_memory_does_not_grow(backend: str, work: Callable[[Program], None]) -> None:
+@pytest.mark.parametrize(
+    ("work", "limit"),
+    [
+        (many_connections, 2 * MIB),
+        (many_messages, 2 * MIB),
+        (big_messages, 32 * MIB),
+        (failing_messages, 32 * MIB),
+    ],
+)
+def test_memory_does_not_grow(backend: str, work: Callable[[Program], None], limit: int) -> None:
+    """What the allocator scatters is far less than what a leak in all these rounds would be."""
     with Program(HANDLER, backend=backend, max_message=8 * MIB, linger=0.1) as program:
         program.ask("logging.disable()")
         work(program)
@@ -66,4 +73,4 @@ def test_memory_does_not_grow(backend: str, work: Callable[[Program], None]) -> 
         before = program.ask("rss()")
         for _ in range(ROUNDS):
             work(program)
-        assert program.ask("rss()") - before < LIMIT
+        assert program.ask("rss()") - before < limit

@@ -84,7 +84,7 @@ def test_busy_python_threads_and_a_busy_loop(serve: Serve, connect: Connect) -> 
         for _ in range(20):
             before = counted[0]
             assert client.ask(b"a\n") == b"a\n"
-            wait_for(lambda before=before: counted[0] > before)
+            wait_for(lambda before: counted[0] > before, before)
     finally:
         ended.set()
         counter.join()
