@@ -1,0 +1,319 @@
+/* Invariant: whatever peers and handlers do, every connection that was accepted is closed and freed
+ * after fl_drain(), nothing stays unsent, and the loop does not spin while nothing happens.
+ *
+ * The first byte of the input picks the backend and the water marks, the others are a script: each
+ * step is an action (what a peer does, what a handler says, a turn of the loop) and its argument.
+ * Every promised reply is kept at the end, since a connection rightly waits for it. */
+#include <stddef.h>
+#include <sys/un.h>
+
+#include "drive.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
+
+enum {
+    CLIENTS = 8,
+    IDS = 16,
+    TICKETS = 256,
+    BIG = 20 * 1024, /* more than is copied out of the outbox */
+    LONGEST = 2048,
+    FULL = OUTBOX - 2 * BIG,
+    SPIN = 64,
+};
+
+static struct drive d;
+static char big[BIG];
+
+static struct script {
+    const uint8_t *at, *end;
+    int clients[CLIENTS];
+    int64_t ids[IDS]; /* of the latest connections */
+    size_t id_count;
+    int64_t promised[TICKETS]; /* the id by ticket - 1 */
+    size_t tickets;
+    int64_t pending[EVENTS]; /* messages without a reply: whose */
+    size_t pending_count, replied;
+    bool wild; /* said what a caller of sound mind does not: its promises are not known */
+} s;
+
+static unsigned take(void)
+{
+    return s.at < s.end ? *s.at++ : 0;
+}
+
+/* -- the loop -- */
+
+static void note_events(void)
+{
+    s.pending_count = s.replied = 0;
+    for (size_t i = 0; i < d.count; i++) {
+        const struct event *e = &d.events[i];
+        if (e->kind == FL_OPENED)
+            s.ids[s.id_count++ % IDS] = e->id;
+        if (e->kind == FL_MESSAGES)
+            s.pending[s.pending_count++] = e->id;
+    }
+}
+
+static void step(int timeout_ms)
+{
+    fl_stats before, after;
+    fl_read_stats(d.loop, &before);
+    turn(&d, timeout_ms);
+    fl_read_stats(d.loop, &after);
+    if (after.turns - before.turns > SPIN)
+        abort();
+    note_events();
+}
+
+static void flush_cut(size_t cut)
+{
+    size_t len = sealed(&d);
+    char *copy = t_guard(d.out, len - min_size(cut, len));
+    fl_flush(d.loop, copy, len - min_size(cut, len));
+    t_unguard(copy, len - min_size(cut, len));
+}
+
+/* -- what a handler says -- */
+
+static void say_later(void)
+{
+    if (s.tickets == TICKETS || s.replied >= s.pending_count)
+        return;
+    s.promised[s.tickets++] = s.pending[s.replied];
+    op1(&d, FL_LATER, (int64_t)s.tickets);
+}
+
+static void say_reply(unsigned kind)
+{
+    if (d.len > FULL)
+        return;
+    switch (kind % 8) {
+    case 0: reply(&d, "+OK"); break;
+    case 1: op0(&d, FL_NOTHING); break;
+    case 2: op0(&d, FL_FAULT); break;
+    case 3: op_last(&d, "bye"); break;
+    case 4:
+        item(&d);
+        say_bytes(&d, big, BIG);
+        break;
+    case 5: item(&d), say_none(&d); break;
+    case 6: say_later(); break;
+    case 7: /* a type that only some framings can send */
+        item(&d);
+        d.out[d.len++] = '{';
+        d.out[d.len++] = '0';
+        break;
+    }
+    s.replied++;
+}
+
+static void say_command(unsigned kind, unsigned argument)
+{
+    int64_t id = s.ids[argument % IDS];
+    int64_t ticket = argument % (TICKETS / 16);
+    if (d.len > FULL)
+        return;
+    switch (kind % 12) {
+    case 0: op_text(&d, FL_SEND, id, 0, "news"); break;
+    case 1: op_text(&d, FL_SEND, id, ticket, "news in time"); break;
+    case 2: op_text(&d, FL_FILL, s.promised[ticket], ticket + 1, "as promised"); break;
+    case 3: op2(&d, FL_CLOSE, id, 0); break;
+    case 4: op2(&d, FL_CLOSE, id, 1); break;
+    case 5: op2(&d, FL_PAUSE, id, 1); break;
+    case 6: op2(&d, FL_PAUSE, id, 0); break;
+    case 7: op1(&d, FL_WATCH, id); break;
+    case 8: cast_all(&d, (int)(argument % 3) - 1, id, big, argument < 128 ? 10 : BIG); break;
+    case 9: op2(&d, FL_TIMER, argument % 100, 0); break;
+    case 10: op1(&d, FL_CANCEL, argument % 100); break;
+    case 11: /* a last word that was promised */
+        item(&d);
+        say_op(&d, FL_FILL, 3);
+        say_int(&d, s.promised[ticket]);
+        say_int(&d, ticket + 1);
+        say_op(&d, FL_LAST, 1);
+        say_bytes(&d, "bye", 3);
+        break;
+    }
+}
+
+static void say_garbage(unsigned n)
+{
+    s.wild = true;
+    item(&d);
+    for (n %= 32; n > 0 && d.len < FULL; n--)
+        d.out[d.len++] = (char)take();
+}
+
+/* -- what peers do -- */
+
+/* Thousands of connections a second are too many for the ports of TCP. */
+static int listen_nearby(void)
+{
+#ifdef __linux__
+    struct sockaddr_un a = {.sun_family = AF_UNIX}; /* without a name: the kernel finds one */
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (bind(fd, (struct sockaddr *)&a, sizeof a.sun_family) < 0 || listen(fd, 64) < 0)
+        abort();
+    return fd;
+#else
+    return listen_here(0);
+#endif
+}
+
+static void connect_client(int *client, int listener)
+{
+    struct sockaddr_storage a;
+    socklen_t len = sizeof a;
+    if (*client >= 0)
+        return;
+    if (getsockname(listener, (struct sockaddr *)&a, &len) < 0)
+        abort();
+    *client = socket(a.ss_family, SOCK_STREAM, 0);
+    fcntl(*client, F_SETFL, O_NONBLOCK);
+    if (connect(*client, (struct sockaddr *)&a, len) < 0 && errno != EINPROGRESS) {
+        close(*client);
+        *client = -1;
+    }
+}
+
+static void hang_up(int *client)
+{
+    if (*client >= 0)
+        close(*client);
+    *client = -1;
+}
+
+static void write_some(int client, unsigned n)
+{
+    char bytes[32];
+    for (unsigned i = 0; i < n % 32; i++)
+        bytes[i] = (char)take();
+    send(client, bytes, n % 32, MSG_NOSIGNAL);
+}
+
+static void write_messages(int client, unsigned n)
+{
+    static const char both[] = "*1\r\n$4\r\nPING\r\n"; /* four lines, or one command of RESP */
+    for (n %= 64; n > 0; n--)
+        send(client, both, sizeof both - 1, MSG_NOSIGNAL);
+}
+
+static void read_some(int client)
+{
+    static char bytes[4 * BIG];
+    ssize_t n = recv(client, bytes, sizeof bytes, 0);
+    (void)n;
+}
+
+static void act(unsigned action, unsigned argument)
+{
+    int *client = &s.clients[argument % CLIENTS];
+    switch (action % 16) {
+    case 0: connect_client(client, d.sockets[argument / CLIENTS % 2]); break;
+    case 1: write_some(*client, take()); break;
+    case 2: write_messages(*client, argument / CLIENTS + 1); break;
+    case 3: send(*client, big, BIG, MSG_NOSIGNAL); break;
+    case 4: shutdown(*client, argument < 128 ? SHUT_WR : SHUT_RD); break;
+    case 5: hang_up(client); break;
+    case 6: read_some(*client); break;
+    case 7: step(0); break;
+    case 8: flush_cut(0); break;
+    case 9:
+        while (s.replied < s.pending_count && d.len <= FULL)
+            say_reply(argument);
+        break;
+    case 10: say_reply(argument); break;
+    case 11:
+    case 12: say_command(take(), argument); break;
+    case 13: fl_wake(d.loop); break;
+    case 14:
+        if (argument == 0)
+            say_garbage(take());
+        else
+            flush_cut(argument);
+        break;
+    case 15:
+        if (argument == 0)
+            fl_drain(d.loop);
+        else
+            step((int)argument % 2);
+        break;
+    }
+}
+
+/* -- from the beginning to the end -- */
+
+static void begin(unsigned choice)
+{
+    static const char *const backends[] = {"epoll", "poll", "select", "auto"};
+    static const char *const framings[LISTENERS] = {"line", "resp"};
+    fl_config config = usual;
+    int error;
+    s.id_count = s.tickets = s.pending_count = s.replied = 0;
+    s.wild = false;
+    memset(s.ids, 0, sizeof s.ids);
+    memset(s.promised, 0, sizeof s.promised);
+    memset(big, 'b', BIG);
+    config.backend = backends[choice % 4];
+    config.max_connections = choice & 4 ? 3 : 100;
+    config.high_water = choice & 8 ? BIG : 1 << 20;
+    config.low_water = choice & 16 ? 0 : BIG / 2;
+    config.max_unsent = choice & 32 ? 2 * BIG : 0;
+    d.count = d.len = d.items = 0;
+    d.loop = fl_open(&config, &error);
+    if (d.loop == NULL)
+        abort();
+    for (int i = 0; i < LISTENERS; i++) {
+        fl_listener spec = {framings[i], NULL, 0, 4096, 7};
+        d.sockets[i] = listen_nearby();
+        if (fl_listen(d.loop, d.sockets[i], &spec) != i)
+            abort();
+    }
+    for (int i = 0; i < CLIENTS; i++)
+        s.clients[i] = -1;
+}
+
+static void keep_promises(void)
+{
+    for (size_t i = 0; i < s.tickets; i++)
+        op_text(&d, FL_FILL, s.promised[i], (int64_t)i + 1, "at last");
+}
+
+static void end(void)
+{
+    fl_stats stats;
+    flush_cut(0);
+    for (int i = 0; i < CLIENTS; i++)
+        hang_up(&s.clients[i]);
+    fl_drain(d.loop);
+    for (int turns = 0; connections(&d) > 0 && !s.wild; turns++) {
+        keep_promises();
+        step(1);
+        if (turns > 1000)
+            abort();
+    }
+    fl_read_stats(d.loop, &stats);
+    if (!s.wild && (stats.unsent != 0 || stats.closed != stats.accepted))
+        abort();
+    fl_free(d.loop);
+    for (int i = 0; i < LISTENERS; i++)
+        close(d.sockets[i]);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
+{
+    if (size < 1 || size > LONGEST)
+        return 0;
+    s.at = input + 1;
+    s.end = input + size;
+    begin(input[0]);
+    while (s.at < s.end) {
+        unsigned action = take();
+        act(action, take());
+    }
+    end();
+    if (t_failed > 0)
+        abort();
+    return 0;
+}
