@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from client import wait_for
+from client import Client, wait_for
 from stage import Keep
 
 from conftest import Connect, Serve
@@ -98,3 +98,31 @@ def test_from_another_thread(serve: Serve, connect: Connect) -> None:
     connection.close()
     assert client.rest() == b"".join(b"%d\n" % n for n in range(100))
     assert idents[0] != threading.get_ident()
+
+
+def test_broadcast_in_each_framing(serve: Serve) -> None:
+    """To the connections of all addresses, to each as its own protocol has it."""
+    keep = Keep()
+    framings = {"tcp://127.0.0.1:0": "line", "resp://127.0.0.1:0": "resp"}
+    server = serve(dict.fromkeys(framings, keep), framing=framings)
+    ports = [int(address.rpartition(":")[2]) for address in server.addresses]
+    with Client(("127.0.0.1", ports[0])) as lines, Client(("127.0.0.1", ports[1])) as commands:
+        wait_for(lambda: len(keep.open_) == 2)
+        server.broadcast(b"news")
+        assert lines.line() == b"news\n"
+        assert commands.read(10) == b"$4\r\nnews\r\n"
+
+
+@pytest.mark.parametrize("value", [{1: 2}, object()])
+def test_broadcast_of_what_cannot_be_sent(
+    serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture, value: object
+) -> None:
+    """It is logged; no receiver is to blame, and none is closed."""
+    keep = Keep()
+    server = serve(keep)
+    clients = [connect(server) for _ in range(3)]
+    wait_for(lambda: len(keep.open_) == 3)
+    server.broadcast(value)
+    wait_for(lambda: caplog.records)
+    for client in clients:
+        assert client.ask(b"a\n") == b"a\n"
