@@ -10,6 +10,9 @@ from typing import Any, Self
 
 from client import TIMEOUT, Client
 
+SANITIZED = "san.so" in os.environ.get("LD_PRELOAD", "")
+"""Whether a sanitizer is loaded: it keeps freed memory, and has malloc() to itself."""
+
 # Each line on its standard input is an expression to be evaluated there, and answered on its
 # standard output; the end of the input stops it.
 SOURCE = """

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from client import Client, wait_for
-from program import Program
+from program import SANITIZED, Program
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -89,7 +89,7 @@ def test_ten_thousand_idle_connections(many_files: int) -> None:
         for client in clients[::100]:
             assert answers(client)
         wait_for(lambda: program.ask("server.stats().connections") == count)
-        assert program.ask("rss()") - before < count * 1024
+        assert SANITIZED or program.ask("rss()") - before < count * 1024
         turns = program.ask("server.stats().turns")
         time.sleep(0.2)
         assert program.ask("server.stats().turns") - turns <= 2
