@@ -100,7 +100,7 @@ class Connection:
         self._runtime.command((MARK, lib.FL_CLOSE, self.id, abort))
 
     def _watch(self) -> bool:
-        """Makes the state end with the connection; ends it now, and returns False, if that is gone."""
+        """Makes the state end with the connection. Ends it now, for False, if that is gone."""
         runtime = self._runtime
         if runtime.ask(lib.fl_unsent, runtime.loop, self.id) < 0:
             runtime.states.pop(self.id, None)
