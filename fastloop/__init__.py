@@ -2,6 +2,8 @@
 
     import fastloop
     fastloop.serve(lambda line: line.upper(), "tcp://127.0.0.1:7000", framing="line")
+
+``Server`` is the same for programs that do more than serve; ``fastloop.examples`` shows the rest.
 """
 
 from fastloop import framing, resp
