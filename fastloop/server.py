@@ -200,7 +200,7 @@ class Server:
                 runtime.stop()
         current = threading.current_thread()
         for thread in self._threads:
-            if thread is not current:
+            if thread is not current and thread.ident is not None:
                 thread.join()
         if self._workers is not None:
             self._workers.stop()
@@ -219,9 +219,9 @@ class Server:
     @property
     def port(self) -> int:
         """The port of the first bind; raises ConfigError if that is no TCP address."""
-        if not self._listeners or self._listeners[0].bind.kind == "unix":
+        if not self._listeners or self._listeners[0].bind.kind != "inet":
             raise ConfigError("the first address has no port, or the server was not started")
-        return int(self._listeners[0].sockets[0].getsockname()[1])
+        return int(self._listeners[0].address.rpartition(":")[2])
 
     @property
     def backend(self) -> str:
