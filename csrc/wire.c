@@ -190,21 +190,18 @@ uint32_t wire_holes(const struct queue *q)
     return holes;
 }
 
-uint32_t wire_cut(struct wire *w, struct queue *q, uint64_t ticket)
+void wire_cut(struct wire *w, struct queue *q, uint64_t ticket)
 {
     struct span *before;
     struct span *hole = find_hole(q, ticket, &before);
-    uint32_t holes = 0;
     while (hole != NULL && hole->next != NULL) {
         struct span *s = hole->next;
         hole->next = s->next;
-        holes += s->data == NULL;
         q->bytes -= s->len;
         free_span(w, s);
     }
     if (hole != NULL)
         q->tail = hole;
-    return holes;
 }
 
 static void link_all(struct queue *q, struct queue *more)

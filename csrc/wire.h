@@ -74,8 +74,8 @@ bool wire_awaits(const struct queue *q, uint64_t ticket);
 /* How many holes are in q. */
 uint32_t wire_holes(const struct queue *q);
 
-/* Drops everything behind the hole with this ticket. Returns how many holes were among it. */
-uint32_t wire_cut(struct wire *w, struct queue *q, uint64_t ticket);
+/* Drops everything behind the hole with this ticket. */
+void wire_cut(struct wire *w, struct queue *q, uint64_t ticket);
 
 /* Appends views of all of `shared` to q, which keep its blobs alive. Returns 0 or -ENOMEM; what was
  * appended before memory ran short stays. */
