@@ -28,6 +28,12 @@ static inline size_t max_size(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+/* A run of bytes that somebody else owns. */
+struct text {
+    const char *at;
+    size_t len;
+};
+
 /* What is asked of a poller and what it reports. */
 enum {
     IO_READ = 1,

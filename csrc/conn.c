@@ -237,7 +237,7 @@ static size_t frame(struct conns *t, struct conn *c, const char *data, size_t le
             conn_fail(t, c, -ENOMEM);
             return len;
         }
-        inbox_message(&t->inbox, g, conn_id(c));
+        inbox_message(&t->inbox, g, conn_id(c), m.http.flags);
         t->stats.messages++;
         c->in_flight++;
     }
@@ -380,9 +380,13 @@ void conn_replied(struct conns *t, struct conn *c)
         conn_touch(t, c);
 }
 
-bool conn_fault(struct conns *t, struct conn *c, struct queue *q)
+bool conn_fault(struct conns *t, struct conn *c, struct exchange *x, struct queue *q)
 {
-    const char *fault = conn_framing(t, c)->protocol->fault;
+    const struct framing *f = conn_framing(t, c);
+    const char *fault = f->protocol->fault;
+    if (f->protocol->answer != NULL &&
+        f->protocol->answer(f, x, 500, NULL, &t->wire, q) == REPLY_SAID)
+        return false;
     if (fault != NULL && wire_put(&t->wire, q, fault, strlen(fault)) == 0)
         return false;
     conn_close(t, c);

@@ -160,7 +160,7 @@ void conn_finish(struct conns *t, struct conn *c, uint32_t waiting);
 
 /* The handler failed: the protocol's error, or, where it has none, a close. Returns whether that
  * was the last reply. */
-bool conn_fault(struct conns *t, struct conn *c, struct queue *q);
+bool conn_fault(struct conns *t, struct conn *c, struct exchange *x, struct queue *q);
 
 /* Stops or resumes reading from it. */
 void conn_pause(struct conns *t, struct conn *c, bool on);

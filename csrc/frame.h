@@ -11,18 +11,84 @@
 
 struct framing;
 
-/* One complete message: views into the bytes that were scanned, valid as long as they are. */
+enum message_kind {
+    MESSAGE_WHOLE,
+    MESSAGE_HEAD,  /* HTTP: a request whose body follows in pieces */
+    MESSAGE_PIECE, /* ... one of these: data, len */
+    MESSAGE_END,   /* ... there are no more */
+};
+
+/* What a response must know of its request. */
+enum http_flag {
+    HTTP_OLD = 1,      /* HTTP/1.0: no chunks, no interim responses */
+    HTTP_HEAD = 2,     /* the response has no body */
+    HTTP_CLOSE = 4,    /* the connection ends with this exchange */
+    HTTP_KEPT = 8,     /* a client of 1.0 that asked to keep the connection, and is told so */
+    HTTP_UPGRADE = 16, /* asks for another protocol: what is behind it may not be HTTP */
+    HTTP_OPEN = 32,    /* the body was not complete when the request was delivered */
+    HTTP_CHUNKED = 64, /* the body is in chunks */
+    HTTP_EXPECT = 128, /* the client waits for 100 (Continue) before it sends the body */
+};
+
+/* How far the response to a request has come. */
+enum http_stage {
+    STAGE_NEW,     /* nothing was said */
+    STAGE_CHUNKED, /* the head was said, the body comes in chunks */
+    STAGE_COUNTED, /* ... comes as `left` more bytes */
+    STAGE_RAW,     /* ... comes until the close */
+    STAGE_MUTE,    /* ... is not sent: HEAD, 204, 304 */
+    STAGE_NONE,    /* there is no request that this could answer */
+};
+
+struct http_request {
+    struct text method;
+    struct text target; /* as sent */
+    struct text path;   /* of the target, as sent: still with its %xx */
+    struct text query;  /* what is behind its '?' */
+    struct text
+        head; /* request line and fields, each with its CRLF, but not the last, empty line */
+    struct text body;  /* as sent: still in chunks if HTTP_CHUNKED */
+    uint64_t body_len; /* without the chunks' own bytes */
+    uint8_t flags;     /* HTTP_* */
+};
+
+/* One complete message, or a part of one: views into the bytes that were scanned, valid as long as
+ * they are. */
 struct message {
     const char *data; /* NULL: these bytes are complete and mean nothing (an empty RESP line) */
     size_t len;
-    uint32_t items; /* RESP: how many arguments */
+    uint32_t items;           /* RESP: how many arguments */
+    uint16_t status;          /* HTTP: what is wrong, 400 to 505, when scan() fails */
+    uint8_t kind;             /* MESSAGE_* */
+    uint64_t id;              /* HTTP: of the connection; set before deliver() */
+    struct http_request http; /* HTTP; set in whole and head messages */
+};
+
+/* What the bytes of an incomplete message are: each has a time limit of its own. */
+enum progress_phase {
+    PROGRESS_IDLE, /* there are none */
+    PROGRESS_HEAD,
+    PROGRESS_BODY,   /* the head is complete, the body is awaited whole */
+    PROGRESS_STREAM, /* the head was delivered, the body is in pieces */
 };
 
 /* How far an incomplete message was looked at, so that no byte is searched twice when it trickles
  * in. All zero before the first byte of a message. Belongs to the connection. */
 struct progress {
+    uint64_t left; /* RESP: arguments that were not seen yet; HTTP: see frame_http.c */
     uint32_t seen; /* bytes from the start of the message that need no second look */
-    uint32_t left; /* RESP: arguments that were not seen yet */
+    uint8_t phase; /* PROGRESS_*; of HTTP alone */
+    uint8_t step;  /* HTTP: see frame_http.c */
+};
+
+enum {
+    /* From scan(), never public: the head is complete and the client waits for 100 (Continue). The
+     * caller says that once nothing is in flight, and scans again. */
+    FRAME_CONTINUE = -8192,
+
+    REPLY_SAID = 0,
+    REPLY_SILENT = 1, /* the value says nothing */
+    REPLY_LAST = 2,   /* said, and the connection ends after it */
 };
 
 struct protocol {
@@ -31,7 +97,7 @@ struct protocol {
     /* Looks for one message at the front of data. Returns its length in bytes, framing included,
      * with *m filled and *p zeroed; 0 if more bytes are needed, with *p brought forward; or
      * FL_EPROTO or FL_ELIMIT, with m->data the answer the peer gets before the close (m->len 0:
-     * none). */
+     * none), or, where the protocol has answer(), the text of it, with m->status. */
     ssize_t (*scan)(const struct framing *f, struct progress *p, const char *data, size_t n,
                     struct message *m);
 
@@ -39,19 +105,39 @@ struct protocol {
      */
     int (*deliver)(const struct message *m, struct buf *inbox);
 
-    /* Reads one Python value and appends its bytes, framed, to q. `dialect` is the connection's
-     * (RESP 2 or 3; 0 at first). Returns 0; 1 if the value says nothing (None where it is no
-     * value); or FL_EVALUE, FL_EOUTBOX or -ENOMEM: then the caller undoes what was appended. Escape
-     * tuples other than the protocol's own never reach it. */
-    int (*reply)(const struct framing *f, uint8_t *dialect, struct codec_reader *value,
+    /* Reads one Python value and appends its bytes, framed, to q; *x is of the message it is for.
+     * Returns REPLY_*; or FL_EVALUE, FL_EOUTBOX or -ENOMEM: then the caller undoes what was
+     * appended. Escape tuples other than the protocol's own never reach it. */
+    int (*reply)(const struct framing *f, struct exchange *x, struct codec_reader *value,
                  struct wire *w, struct queue *q);
+
+    /* HTTP, NULL elsewhere: an answer of the server's own, as a refusal or a fault. With the
+     * response begun already nothing is said. Returns REPLY_* or -ENOMEM. */
+    int (*answer)(const struct framing *f, struct exchange *x, int status, const char *text,
+                  struct wire *w, struct queue *q);
 
     const char *fault; /* what the peer gets when a handler failed; NULL: only a close */
     const char *busy;  /* what a connection gets that is one too many; NULL: only a close */
 };
 
+/* What HTTP listeners are told beyond their framing. */
+struct http_settings {
+    uint64_t max_body;     /* bytes; of all pieces together */
+    uint32_t max_line;     /* bytes of the request line */
+    uint32_t max_head;     /* bytes of all fields */
+    uint32_t max_fields;   /* how many of them */
+    uint32_t max_requests; /* on one connection; 0: no limit */
+    uint32_t header_ms;    /* from the first byte of a request to the end of its head */
+    uint32_t body_ms;      /* for the body, plus what it takes at body_rate; 0: no limit */
+    uint32_t body_rate;    /* bytes a second; 0: no limit on the body's time */
+    uint32_t keepalive_ms; /* between requests */
+    bool stream;           /* bodies that come late are delivered in pieces */
+    const struct date *date;
+};
+
 struct framing {
     const struct protocol *protocol;
+    const struct http_settings *http; /* borrowed from the listener; NULL: not HTTP */
     size_t max_message;
     char delimiter[8]; /* line */
     uint8_t delimiter_len;

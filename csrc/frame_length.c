@@ -96,10 +96,10 @@ static int put(const struct framing *f, const char *data, size_t len, struct wir
     return wire_commit(w, q, len + (size_t)width);
 }
 
-static int reply(const struct framing *f, uint8_t *dialect, struct codec_reader *value,
+static int reply(const struct framing *f, struct exchange *x, struct codec_reader *value,
                  struct wire *w, struct queue *q)
 {
-    (void)dialect;
+    (void)x;
     return frame_reply_bytes(f, value, w, q, put);
 }
 

@@ -127,7 +127,7 @@ static ssize_t scan_array(const struct framing *f, struct progress *p, const cha
         at = body + len + 2;
     }
     if (left > 0) {
-        *p = (struct progress){(uint32_t)(at - data), left};
+        *p = (struct progress){.seen = (uint32_t)(at - data), .left = left};
         return 0;
     }
     *p = (struct progress){0};

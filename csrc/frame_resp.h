@@ -6,7 +6,7 @@
 #include "frame.h"
 
 /* The reply() of protocol_resp. */
-int resp_reply(const struct framing *f, uint8_t *dialect, struct codec_reader *value,
+int resp_reply(const struct framing *f, struct exchange *x, struct codec_reader *value,
                struct wire *w, struct queue *q);
 
 #endif

@@ -260,13 +260,13 @@ static int encode(const struct reply *r, int depth)
     }
 }
 
-int resp_reply(const struct framing *f, uint8_t *dialect, struct codec_reader *value,
+int resp_reply(const struct framing *f, struct exchange *x, struct codec_reader *value,
                struct wire *w, struct queue *q)
 {
     (void)f;
-    const uint8_t before = *dialect;
-    int rc = encode(&(struct reply){value, w, q, dialect}, 0);
+    const uint8_t before = x->dialect;
+    int rc = encode(&(struct reply){value, w, q, &x->dialect}, 0);
     if (rc < 0)
-        *dialect = before;
+        x->dialect = before;
     return rc;
 }

@@ -49,8 +49,9 @@ int inbox_reserve(struct group *g)
     return buf_room(&g->ids, sizeof(uint64_t)) == NULL ? -ENOMEM : 0;
 }
 
-void inbox_message(struct inbox *in, struct group *g, uint64_t id)
+void inbox_message(struct inbox *in, struct group *g, uint64_t id, uint8_t flags)
 {
+    id |= (uint64_t)flags << INBOX_FLAGS_SHIFT;
     memcpy(g->ids.data + g->ids.len, &id, sizeof id);
     g->ids.len += sizeof id;
     in->messages++;
@@ -93,6 +94,11 @@ size_t inbox_bytes(const struct inbox *in)
     return n;
 }
 
+static uint64_t id_of(uint64_t entry)
+{
+    return entry & (((uint64_t)1 << INBOX_FLAGS_SHIFT) - 1);
+}
+
 /* A list of every `stride`-th int64 in b, from the `first` one on. */
 static char *put_ints(char *p, const struct buf *b, size_t first, size_t stride)
 {
@@ -101,7 +107,7 @@ static char *put_ints(char *p, const struct buf *b, size_t first, size_t stride)
     for (size_t i = 0; i < count; i++) {
         int64_t n;
         memcpy(&n, b->data + (first + i * stride) * sizeof n, sizeof n);
-        p = codec_int(p, n);
+        p = codec_int(p, stride == 1 ? (int64_t)id_of((uint64_t)n) : n);
     }
     return p;
 }
@@ -219,7 +225,7 @@ ssize_t inbox_encode(struct inbox *in)
     return (ssize_t)in->encoded.len;
 }
 
-bool inbox_reply(struct inbox *in, uint64_t *id)
+bool inbox_reply(struct inbox *in, uint64_t *id, uint8_t *flags)
 {
     if (in->messages > 0) /* nobody has seen this batch */
         return false;
@@ -227,6 +233,8 @@ bool inbox_reply(struct inbox *in, uint64_t *id)
         struct group *g = &in->groups[in->replying];
         if (g->replied < g->ids.len / sizeof *id) {
             memcpy(id, g->ids.data + g->replied++ * sizeof *id, sizeof *id);
+            *flags = (uint8_t)(*id >> INBOX_FLAGS_SHIFT);
+            *id = id_of(*id);
             return true;
         }
         g->ids.len = 0;

@@ -10,11 +10,14 @@
 
 #include "buf.h"
 
-enum { INBOX_NOTICES = 16 }; /* kinds of notice: FL_EPROTO - code */
+enum {
+    INBOX_NOTICES = 16,     /* kinds of notice: FL_EPROTO - code */
+    INBOX_FLAGS_SHIFT = 56, /* ids stay below; above are flags that the reply is told */
+};
 
 struct group {
     struct buf items;  /* messages, marshalled */
-    struct buf ids;    /* uint64_t, one a message */
+    struct buf ids;    /* uint64_t, one a message: INBOX_FLAGS above the id */
     struct buf opened; /* uint64_t */
     struct buf closed; /* uint64_t id, int64_t why */
     uint32_t wants;    /* FL_WANT_* */
@@ -38,10 +41,10 @@ void inbox_free(struct inbox *in);
 /* One more listener. Returns its group's number or -ENOMEM. */
 int inbox_group(struct inbox *in, uint32_t wants);
 
-/* Counts a message whose bytes were just added to the group's items. Room for its id must have been
- * made by inbox_reserve(), which returns 0 or -ENOMEM. */
+/* Counts a message whose bytes were just added to the group's items; `flags` come back with its
+ * reply. Room for its id must have been made by inbox_reserve(), which returns 0 or -ENOMEM. */
 int inbox_reserve(struct group *g);
-void inbox_message(struct inbox *in, struct group *g, uint64_t id);
+void inbox_message(struct inbox *in, struct group *g, uint64_t id, uint8_t flags);
 
 /* Events. What does not fit in memory is not told (-ENOMEM). */
 int inbox_opened(struct inbox *in, uint32_t group, uint64_t id);
@@ -61,8 +64,9 @@ size_t inbox_bytes(const struct inbox *in);
  * waits for the next call, and until then nothing can be replied to it. */
 ssize_t inbox_encode(struct inbox *in);
 
-/* The connection that the next reply is for. Returns false when every message has its reply. */
-bool inbox_reply(struct inbox *in, uint64_t *id);
+/* The connection that the next reply is for, and the flags of its message. Returns false when every
+ * message has its reply. */
+bool inbox_reply(struct inbox *in, uint64_t *id, uint8_t *flags);
 
 /* Forgets the rest of the batch: no more replies will come for it. */
 void inbox_settled(struct inbox *in);

@@ -43,7 +43,8 @@ static int read_int(struct codec_reader *r, int64_t *n)
 /* -- values -- */
 
 /* Encodes one value, which is not FL_LAST, for c to q. Returns as say() does. */
-static int say_value(struct conns *t, struct conn *c, struct queue *q, struct codec_reader *r)
+static int say_value(struct conns *t, struct conn *c, struct exchange *x, struct queue *q,
+                     struct codec_reader *r)
 {
     struct codec_reader start = *r;
     int64_t op;
@@ -51,21 +52,23 @@ static int say_value(struct conns *t, struct conn *c, struct queue *q, struct co
         if (op == FL_NOTHING)
             return 0;
         if (op == FL_FAULT)
-            return conn_fault(t, c, q) ? LAST_WORD : 0;
+            return conn_fault(t, c, x, q) ? LAST_WORD : 0;
         *r = start; /* the protocol's own */
     }
     struct wire_mark mark = wire_mark(q);
     const struct framing *f = conn_framing(t, c);
-    int rc = f->protocol->reply(f, &c->dialect, r, &t->wire, q);
+    x->dialect = c->dialect;
+    int rc = f->protocol->reply(f, x, r, &t->wire, q);
+    c->dialect = x->dialect;
     if (likely(rc >= 0))
-        return 0;
+        return rc == REPLY_LAST ? LAST_WORD : 0;
     wire_undo(&t->wire, q, mark);
     bool last = false;
     if (rc == -ENOMEM) {
         conn_fail(t, c, rc);
     } else {
         inbox_notice(&t->inbox, FL_EVALUE);
-        last = conn_fault(t, c, q);
+        last = conn_fault(t, c, x, q);
     }
     *r = start;
     rc = codec_skip(r);
@@ -74,7 +77,8 @@ static int say_value(struct conns *t, struct conn *c, struct queue *q, struct co
 
 /* Encodes the value that comes next for c to q. Returns 0; LAST_WORD if c closes after it; or
  * FL_EOUTBOX: anything else that is wrong ends in an answer or a close of this connection alone. */
-static int say(struct conns *t, struct conn *c, struct queue *q, struct codec_reader *r)
+static int say(struct conns *t, struct conn *c, struct exchange *x, struct queue *q,
+               struct codec_reader *r)
 {
     struct codec_reader inside = *r;
     int64_t op;
@@ -83,13 +87,14 @@ static int say(struct conns *t, struct conn *c, struct queue *q, struct codec_re
         *r = inside;
         last = true;
     }
-    int rc = say_value(t, c, q, r);
+    int rc = say_value(t, c, x, q, r);
     if (last)
         conn_close(t, c);
     return rc == 0 && last ? LAST_WORD : rc;
 }
 
-static int say_later(struct conns *t, struct conn *c, struct codec_reader *r)
+static int say_later(struct conns *t, struct conn *c, const struct exchange *x,
+                     struct codec_reader *r)
 {
     int64_t ticket;
     int rc = read_int(r, &ticket);
@@ -97,7 +102,7 @@ static int say_later(struct conns *t, struct conn *c, struct codec_reader *r)
         return rc;
     if (ticket == 0)
         return FL_EOUTBOX;
-    if (wire_hole(&t->wire, &c->out, (uint64_t)ticket) < 0)
+    if (wire_hole(&t->wire, &c->out, (uint64_t)ticket, x) < 0)
         conn_fail(t, c, -ENOMEM);
     conn_touch(t, c);
     return 0;
@@ -107,7 +112,8 @@ static int say_later(struct conns *t, struct conn *c, struct codec_reader *r)
 static int reply(struct conns *t, struct codec_reader *r)
 {
     uint64_t id;
-    if (!inbox_reply(&t->inbox, &id))
+    struct exchange x = {0};
+    if (!inbox_reply(&t->inbox, &id, &x.flags))
         return FL_EOUTBOX;
     struct conn *c = conn_find(t, id);
     if (c == NULL || c->state >= CONN_FINAL)
@@ -116,9 +122,9 @@ static int reply(struct conns *t, struct codec_reader *r)
     int64_t op;
     if (*r->at == '(' && enter(&inside, &op) && op == FL_LATER) {
         *r = inside;
-        return say_later(t, c, r);
+        return say_later(t, c, &x, r);
     }
-    int rc = say(t, c, &c->out, r);
+    int rc = say(t, c, &x, &c->out, r);
     if (rc == LAST_WORD)
         conn_finish(t, c, wire_holes(&c->out) + 1);
     if (c->state != CONN_DEAD)
@@ -148,7 +154,9 @@ static int send_value(struct conns *t, struct conn *c, int64_t ticket, struct co
         return codec_skip(r);
     struct queue q = {0};
     struct queue *to = ticket == 0 ? &c->out : &q;
-    int rc = say(t, c, to, r);
+    struct exchange none = {.stage = STAGE_NONE};
+    struct exchange *x = wire_exchange(&c->out, (uint64_t)ticket);
+    int rc = say(t, c, x == NULL ? &none : x, to, r);
     if (c->state == CONN_DEAD) {
         wire_drop(&t->wire, &q);
         return rc;
@@ -161,10 +169,11 @@ static int send_value(struct conns *t, struct conn *c, int64_t ticket, struct co
 
 static int fill_value(struct conns *t, struct conn *c, int64_t ticket, struct codec_reader *r)
 {
-    if (c == NULL || !wire_awaits(&c->out, (uint64_t)ticket))
+    struct exchange *x = c == NULL ? NULL : wire_exchange(&c->out, (uint64_t)ticket);
+    if (x == NULL)
         return codec_skip(r);
     struct queue q = {0};
-    int rc = say(t, c, &q, r);
+    int rc = say(t, c, x, &q, r);
     if (c->state == CONN_DEAD) {
         wire_drop(&t->wire, &q);
         return rc;
@@ -195,7 +204,8 @@ static int encode_for(struct conns *t, struct conn *c, const struct cast *cast, 
     struct codec_reader value = cast->value;
     const struct framing *f = conn_framing(t, c);
     wire_drop(&t->wire, q);
-    int rc = f->protocol->reply(f, &c->dialect, &value, &t->wire, q);
+    struct exchange x = {.dialect = c->dialect, .stage = STAGE_NONE};
+    int rc = f->protocol->reply(f, &x, &value, &t->wire, q);
     if (rc < 0)
         wire_drop(&t->wire, q);
     if (rc == FL_EVALUE)
@@ -328,11 +338,13 @@ static int command(struct conns *t, struct heap *timers, int64_t op, struct code
 void outbox_end(struct conns *t)
 {
     uint64_t id;
-    while (inbox_reply(&t->inbox, &id)) {
+    struct exchange x = {0};
+    while (inbox_reply(&t->inbox, &id, &x.flags)) {
         struct conn *c = conn_find(t, id);
         if (c == NULL || c->state >= CONN_FINAL)
             continue;
-        if (conn_fault(t, c, &c->out))
+        x.stage = STAGE_NEW;
+        if (conn_fault(t, c, &x, &c->out))
             conn_finish(t, c, wire_holes(&c->out) + 1);
         conn_replied(t, c);
     }

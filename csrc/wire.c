@@ -156,11 +156,12 @@ int wire_body(struct wire *w, struct queue *q, const void *data, size_t n)
     return n < LEND ? wire_put(w, q, data, n) : append(w, q, data, n, NULL);
 }
 
-int wire_hole(struct wire *w, struct queue *q, uint64_t ticket)
+int wire_hole(struct wire *w, struct queue *q, uint64_t ticket, const struct exchange *x)
 {
     if (append(w, q, NULL, 0, NULL) < 0)
         return -ENOMEM;
     q->tail->ticket = ticket;
+    q->tail->exchange = *x;
     return 0;
 }
 
@@ -176,10 +177,11 @@ static struct span *find_hole(const struct queue *q, uint64_t ticket, struct spa
     return ticket == 0 ? NULL : hole;
 }
 
-bool wire_awaits(const struct queue *q, uint64_t ticket)
+struct exchange *wire_exchange(const struct queue *q, uint64_t ticket)
 {
     struct span *before;
-    return find_hole(q, ticket, &before) != NULL;
+    struct span *hole = find_hole(q, ticket, &before);
+    return hole == NULL ? NULL : &hole->exchange;
 }
 
 uint32_t wire_holes(const struct queue *q)

@@ -21,12 +21,22 @@ struct blob {
     char data[];
 };
 
+/* What encoding a reply must know of the message it is for, and how far that reply has come. Kept
+ * in the hole of a reply that comes later. What the fields say is the protocol's business. */
+struct exchange {
+    uint64_t left;   /* HTTP: bytes still to come of a body with a length */
+    uint8_t dialect; /* RESP 2 or 3; 0 at first. Of the connection */
+    uint8_t flags;   /* HTTP_*: of the request */
+    uint8_t stage;   /* HTTP: what was said so far; 0: nothing */
+};
+
 struct span {
     struct span *next;
     const char *data; /* NULL for a hole */
     size_t len;
-    uint64_t ticket;    /* of a hole; 0 otherwise */
-    struct blob *owner; /* holds a reference; NULL: borrowed until wire_reset() */
+    uint64_t ticket;          /* of a hole; 0 otherwise */
+    struct blob *owner;       /* holds a reference; NULL: borrowed until wire_reset() */
+    struct exchange exchange; /* of a hole */
 };
 
 struct queue {
@@ -60,16 +70,16 @@ int wire_put(struct wire *w, struct queue *q, const void *data, size_t n);
  * memory must hold until wire_reset(). Returns 0 or -ENOMEM. */
 int wire_body(struct wire *w, struct queue *q, const void *data, size_t n);
 
-/* Appends a hole with this ticket (not 0). Returns 0 or -ENOMEM. */
-int wire_hole(struct wire *w, struct queue *q, uint64_t ticket);
+/* Appends a hole with this ticket (not 0), which keeps *x. Returns 0 or -ENOMEM. */
+int wire_hole(struct wire *w, struct queue *q, uint64_t ticket, const struct exchange *x);
 
 /* Puts all of `filling` in front of the hole with this ticket, and removes the hole if `close` is
  * set; at the end of q where there is no such hole. `filling` is empty afterwards. Returns whether
  * the hole was there. */
 bool wire_fill(struct wire *w, struct queue *q, uint64_t ticket, struct queue *filling, bool close);
 
-/* Whether q has a hole with this ticket. */
-bool wire_awaits(const struct queue *q, uint64_t ticket);
+/* What the hole with this ticket keeps, valid until it is filled; NULL: there is no such hole. */
+struct exchange *wire_exchange(const struct queue *q, uint64_t ticket);
 
 /* How many holes are in q. */
 uint32_t wire_holes(const struct queue *q);

@@ -148,8 +148,8 @@ static int encode(const struct framing *f, const char *value, size_t len, struct
                   struct queue *q)
 {
     struct codec_reader r = {value, value + len};
-    uint8_t dialect = 0;
-    return f->protocol->reply(f, &dialect, &r, w, q);
+    struct exchange x = {0};
+    return f->protocol->reply(f, &x, &r, w, q);
 }
 
 static void check_reply(const char *name, const char *delimiter, const char *value, size_t len,
@@ -269,7 +269,7 @@ static void check_reply_oom(const char *name)
 
 static void test_oom(void)
 {
-    struct message m = {"abc", 3, 0};
+    struct message m = {.data = "abc", .len = 3};
     struct buf inbox = {0};
     oom_arm(1);
     CHECK_INT(frame_deliver_bytes(&m, &inbox), -ENOMEM);

@@ -237,7 +237,9 @@ static int encode(const char *value, size_t len, uint8_t *dialect, struct wire *
 {
     struct framing f = make(1000);
     struct codec_reader r = {value, value + len};
-    int rc = f.protocol->reply(&f, dialect, &r, w, q);
+    struct exchange x = {.dialect = *dialect};
+    int rc = f.protocol->reply(&f, &x, &r, w, q);
+    *dialect = x.dialect;
     if (rc == 0)
         CHECK(r.at == r.end);
     return rc;
@@ -474,7 +476,7 @@ static void test_reply_oom(void)
 
 static void test_deliver_oom(void)
 {
-    struct message m = {PING, sizeof(PING) - 1, 1};
+    struct message m = {.data = PING, .len = sizeof(PING) - 1, .items = 1};
     struct buf inbox = {0};
     oom_arm(1);
     CHECK_INT(protocol_resp.deliver(&m, &inbox), -ENOMEM);

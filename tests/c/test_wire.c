@@ -12,6 +12,7 @@ enum { LONG = 20000 }; /* is lent, not copied */
 
 static struct wire w;
 static char body[LONG];
+static const struct exchange plain;
 
 static void put(struct queue *q, const char *text)
 {
@@ -114,9 +115,9 @@ static void test_holes_stop_sending(void)
     struct iovec iov[4];
     CHECK_INT(wire_gather(&q, iov, 4), 0);
     put(&q, "one");
-    CHECK_INT(wire_hole(&w, &q, 7), 0);
+    CHECK_INT(wire_hole(&w, &q, 7, &plain), 0);
     put(&q, "two");
-    CHECK_INT(wire_hole(&w, &q, 8), 0);
+    CHECK_INT(wire_hole(&w, &q, 8, &plain), 0);
     CHECK(holds(&q, "one<7>two<8>"));
     CHECK_INT(wire_gather(&q, iov, 4), 1);
     CHECK_STR(iov[0].iov_base, iov[0].iov_len, "one");
@@ -143,11 +144,11 @@ static bool fill(struct queue *q, uint64_t ticket, const char *text, bool close)
 static void check_fill(uint64_t ticket, bool close, const char *want)
 {
     struct queue q = {0};
-    wire_hole(&w, &q, 1);
+    wire_hole(&w, &q, 1, &plain);
     put(&q, "a");
-    wire_hole(&w, &q, 2);
+    wire_hole(&w, &q, 2, &plain);
     put(&q, "b");
-    wire_hole(&w, &q, 3);
+    wire_hole(&w, &q, 3, &plain);
     CHECK_INT(fill(&q, ticket, "new", close), ticket >= 1 && ticket <= 3);
     CHECK(holds(&q, want));
     put(&q, "end");
@@ -172,7 +173,7 @@ static void test_fill_with_nothing(void)
     struct queue q = {0};
     CHECK(!fill(&q, 1, "", true));
     CHECK(holds(&q, ""));
-    wire_hole(&w, &q, 1);
+    wire_hole(&w, &q, 1, &plain);
     CHECK(fill(&q, 1, "", false));
     CHECK(holds(&q, "<1>"));
     CHECK(fill(&q, 1, "", true));
@@ -227,7 +228,7 @@ static void test_undo(void)
     struct queue q = {0};
     struct wire_mark empty = wire_mark(&q);
     put(&q, "gone");
-    wire_hole(&w, &q, 1);
+    wire_hole(&w, &q, 1, &plain);
     wire_undo(&w, &q, empty);
     CHECK(holds(&q, ""));
     put(&q, "stays");
@@ -237,7 +238,7 @@ static void test_undo(void)
     put(&q, " merged");
     CHECK_INT(spans(&q), 1);
     wire_body(&w, &q, body, LONG);
-    wire_hole(&w, &q, 1);
+    wire_hole(&w, &q, 1, &plain);
     wire_undo(&w, &q, mark);
     CHECK(holds(&q, "stays"));
     put(&q, "!");
@@ -256,7 +257,7 @@ static void test_keep(void)
     put(&q, "a");
     put(&other, "-");
     put(&q, "b");
-    wire_hole(&w, &q, 1);
+    wire_hole(&w, &q, 1, &plain);
     put(&q, "c");
     wire_body(&w, &q, lent, LONG);
     CHECK_INT(wire_keep(&w, &q), 0);
@@ -314,7 +315,7 @@ static int eventful(struct wire *own, struct queue *q, struct queue *copy)
     char *room = wire_room(own, 1 << 20);
     int rc = room == NULL ? -ENOMEM : 0;
     for (int i = 0; rc == 0 && i < 100; i++) {
-        rc = wire_hole(own, q, 1);
+        rc = wire_hole(own, q, 1, &plain);
         if (rc == 0)
             rc = wire_put(own, q, "x", 1);
         if (rc == 0)

@@ -45,13 +45,13 @@ static void check_reply(const struct framing *f, uint8_t dialect, const char *da
     struct codec_reader r = {data, data + n};
     struct wire w;
     struct queue q = {0};
-    uint8_t then = dialect;
+    struct exchange x = {.dialect = dialect};
     wire_init(&w);
     require(wire_put(&w, &q, "before", 6) == 0);
     struct wire_mark mark = wire_mark(&q);
-    int rc = f->protocol->reply(f, &then, &r, &w, &q);
+    int rc = f->protocol->reply(f, &x, &r, &w, &q);
     require(rc == 0 || rc == 1 || rc == FL_EVALUE || rc == FL_EOUTBOX);
-    require(rc >= 0 || then == dialect);
+    require(rc >= 0 || x.dialect == dialect);
     require(rc < 0 || skipped == r.at);
     require(rc != 1 || q.bytes == 6);
     wire_undo(&w, &q, mark);
