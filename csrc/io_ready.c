@@ -283,15 +283,13 @@ static void continue_ready(struct conns *t)
     list_move(&t->ready, &now);
 }
 
-/* Looks at events as long as there is room in the batch. The poller reports the others again, maybe
- * behind the same ones as now: the next turn begins with the first that was not looked at. */
-static void dispatch_all(struct io *io, struct conns *t, int n)
+/* Looks at events as long as there is room in the batch. The others wait for the next turn, which
+ * looks at them before it asks the poller again: so each has its turn, whatever order the poller
+ * reports in, and a full batch costs no wait. */
+static void dispatch_all(struct io *io, struct conns *t)
 {
-    int first = io->first < n ? io->first : 0;
-    int i = 0;
-    for (; i < n && !batch_full(t); i++)
-        dispatch(io, t, &io->events[(first + i) % n]);
-    io->first = i < n ? (first + i) % n : 0;
+    while (io->next < io->count && !batch_full(t))
+        dispatch(io, t, &io->events[io->next++]);
 }
 
 int io_turn(struct io *io, struct conns *t, int timeout_ms)
@@ -299,19 +297,20 @@ int io_turn(struct io *io, struct conns *t, int timeout_ms)
     io->woken = false;
     if (!list_empty(&t->ready))
         timeout_ms = 0;
-    int n = io->poller.ops->wait(&io->poller, io->events, IO_EVENTS, timeout_ms);
-    t->now_us = clock_us();
-    t->stats.turns++;
-    if (n == -EINTR) {
-        io->woken = true;
-        n = 0;
+    if (!io_pending(io)) {
+        int n = io->poller.ops->wait(&io->poller, io->events, IO_EVENTS, timeout_ms);
+        t->stats.turns++;
+        io->woken = n == -EINTR;
+        io->next = 0;
+        io->count = n < 0 ? 0 : n;
+        if (n < 0 && n != -EINTR)
+            return n;
     }
-    if (n < 0)
-        return n;
+    t->now_us = clock_us();
     if (io->accept_after != 0 && t->now_us >= io->accept_after)
         pause_accepting(io, t, false);
     continue_ready(t);
-    dispatch_all(io, t, n);
+    dispatch_all(io, t);
     return 0;
 }
 

@@ -17,9 +17,15 @@ struct io {
     uint64_t accept_after; /* accepting pauses until then; 0: it does not */
     bool accepting;
     bool woken;
-    int first; /* event of the next turn to look at first */
+    int next, count; /* events that are still to be looked at: from next on, up to count */
     struct poller_event events[IO_EVENTS];
 };
+
+/* Whether there are events that the last turn had no room for. */
+static inline bool io_pending(const struct io *io)
+{
+    return io->next < io->count;
+}
 
 int io_open(struct io *io, const char *backend);
 void io_close(struct io *io);

@@ -226,7 +226,8 @@ int fl_fileno(fl_loop *l)
 int fl_timeout(fl_loop *l)
 {
     const struct conns *t = &l->conns;
-    if (t->dirty != NULL || !list_empty(&t->ready) || inbox_waiting(&t->inbox))
+    if (t->dirty != NULL || !list_empty(&t->ready) || inbox_waiting(&t->inbox) ||
+        io_pending(&l->io))
         return 0;
     return due(l, clock_us());
 }
