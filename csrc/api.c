@@ -52,6 +52,7 @@ static const struct {
     {FL_EBUSY, "max_connections reached"},
     {FL_EFILES, "no descriptors left"},
     {FL_ESTOP, "the server is stopping"},
+    {FL_EFULL, "too much file work is waiting"},
 };
 
 const char *fl_strerror(int code)

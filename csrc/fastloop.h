@@ -24,6 +24,7 @@
 #define FL_EBUSY    -4104 /* max_connections reached */
 #define FL_EFILES   -4105 /* the process has no descriptors left */
 #define FL_ESTOP    -4106 /* the server is stopping */
+#define FL_EFULL    -4107 /* more file work is queued than file_queue allows */
 
 /* The inbox is a list of groups, tuples (kind, listener, ids, items). */
 enum fl_group {
@@ -47,6 +48,11 @@ enum fl_op {
     FL_RESP_HELLO, /* (version, value): switch to RESP2 or RESP3, then reply */
     FL_NOTHING,    /* (): no reply at all, also where None is a value of the protocol */
     FL_RESP_PAIRS, /* (list): a, b, c, d; as [[a, b], [c, d]] to a RESP3 client */
+    FL_HTTP,       /* (status, headers, body): a whole response; headers are (name, value) pairs */
+    FL_HTTP_START, /* (status, headers): a response whose body follows by FL_SEND */
+    FL_HTTP_END,   /* (): ... and is complete */
+    FL_FILE,       /* (path, head, headers): a file as the response to a request with this head */
+    FL_PART,       /* (path, offset, count): bytes of a file; count -1: to its end */
 
     /* commands */
     FL_SEND = 32, /* (id, ticket, value): ahead of the hole with this ticket; 0: at the end */
@@ -57,6 +63,9 @@ enum fl_op {
     FL_CAST,      /* (listener or -1, ids or None, but not id, value): to these, or to all of it */
     FL_TIMER,     /* (slot, microseconds): set a timer */
     FL_CANCEL,    /* (slot) */
+    FL_ASK,       /* (id): tell by FL_ROOM when no more than low_water bytes are unsent */
+    FL_MORE,      /* (id): tell the next piece of its request's body by FL_BODY */
+    FL_READ,      /* (slot, path, offset, count): read a file; answered by FL_FILES */
 };
 
 /* What a listener's handler wants to be told. */
