@@ -15,7 +15,7 @@ enum message_kind {
     MESSAGE_WHOLE,
     MESSAGE_HEAD,  /* HTTP: a request whose body follows in pieces */
     MESSAGE_PIECE, /* ... one of these: data, len */
-    MESSAGE_END,   /* ... there are no more */
+    MESSAGE_END,   /* ... the last of them, often of no bytes; there are no more */
 };
 
 /* What a response must know of its request. */
@@ -37,7 +37,7 @@ enum http_stage {
     STAGE_COUNTED, /* ... comes as `left` more bytes */
     STAGE_RAW,     /* ... comes until the close */
     STAGE_MUTE,    /* ... is not sent: HEAD, 204, 304 */
-    STAGE_NONE,    /* there is no request that this could answer */
+    STAGE_NONE,    /* it was said whole, or there is no request that this could answer */
 };
 
 struct http_request {
@@ -75,10 +75,11 @@ enum progress_phase {
 /* How far an incomplete message was looked at, so that no byte is searched twice when it trickles
  * in. All zero before the first byte of a message. Belongs to the connection. */
 struct progress {
-    uint64_t left; /* RESP: arguments that were not seen yet; HTTP: see frame_http.c */
-    uint32_t seen; /* bytes from the start of the message that need no second look */
-    uint8_t phase; /* PROGRESS_*; of HTTP alone */
-    uint8_t step;  /* HTTP: see frame_http.c */
+    uint64_t left;   /* RESP: arguments that were not seen yet; HTTP: see frame_http.c */
+    uint32_t seen;   /* bytes from the start of the message that need no second look */
+    uint16_t excess; /* HTTP: see http_chunks.h */
+    uint8_t phase;   /* PROGRESS_*; of HTTP alone */
+    uint8_t step;    /* HTTP: see frame_http.c */
 };
 
 enum {
@@ -95,9 +96,10 @@ struct protocol {
     const char *name;
 
     /* Looks for one message at the front of data. Returns its length in bytes, framing included,
-     * with *m filled and *p zeroed; 0 if more bytes are needed, with *p brought forward; or
-     * FL_EPROTO or FL_ELIMIT, with m->data the answer the peer gets before the close (m->len 0:
-     * none), or, where the protocol has answer(), the text of it, with m->status. */
+     * with *m filled and *p zeroed (but for MESSAGE_HEAD and MESSAGE_PIECE, which more follows); 0
+     * if more bytes are needed, with *p brought forward; or FL_EPROTO or FL_ELIMIT, with m->data
+     * the answer the peer gets before the close (m->len 0: none), or, where the protocol has
+     * answer(), the text of it, with m->status. */
     ssize_t (*scan)(const struct framing *f, struct progress *p, const char *data, size_t n,
                     struct message *m);
 
