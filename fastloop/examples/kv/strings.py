@@ -24,12 +24,15 @@ SECOND = 1000
 UNITS = {b"EX": SECOND, b"PX": 1, b"EXAT": SECOND, b"PXAT": 1}
 OVERFLOW = "ERR increment or decrement would overflow"
 
+lookup = data.get
+"""Bound once: of an imported name, `data.get(key)` would make a method object for each GET."""
+
 
 @command(b"GET")
 def get(_: bytes, key: bytes) -> Value:
     if expires:
         touch(key)
-    value = data.get(key)
+    value = lookup(key)
     if type(value) is bytes or value is None:
         return value
     raise Error(WRONGTYPE)
