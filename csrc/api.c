@@ -53,6 +53,8 @@ static const struct {
     {FL_EFILES, "no descriptors left"},
     {FL_ESTOP, "the server is stopping"},
     {FL_EFULL, "too much file work is waiting"},
+    {FL_ESLOW, "a message took too long to arrive"},
+    {FL_EPEER, "max_connections_per_address reached"},
 };
 
 const char *fl_strerror(int code)

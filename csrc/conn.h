@@ -1,4 +1,5 @@
-/* conn.h -- connections: the table they live in, and the steps of one. Level 3.
+/* conn.h -- connections: the table they live in (conn.c), and the steps of one: bytes in
+ * (conn_in.c), bytes out and what comes next (conn_out.c), deadlines (conn_time.c). Level 3.
  *
  * A driver (io_ready.c) does the system calls and tells a connection what happened: bytes arrived,
  * bytes were sent, the peer closed, time is up. The connection frames, queues, and says what it
@@ -9,12 +10,22 @@
 #ifndef FL_CONN_H
 #define FL_CONN_H
 
+#include "date.h"
 #include "fastloop.h"
 #include "frame.h"
 #include "inbox.h"
 #include "list.h"
+#include "peers.h"
 #include "timer.h"
 #include "wire.h"
+
+enum {
+    CONN_TAIL = 16 * 1024,    /* an incomplete message up to this is copied in front of a read */
+    CONN_SCRATCH = 64 * 1024, /* fairness: at most this is read from one connection in a turn */
+    CONN_MESSAGES = 64,       /* ... and so many messages of it may be unanswered */
+    CONN_BATCH = 1024,        /* messages in one crossing, about; more leave the CPU's cache */
+    CONN_BATCH_BYTES = 256 * 1024,
+};
 
 enum conn_state {
     CONN_FREE,   /* in the table's free list */
@@ -33,13 +44,27 @@ enum conn_flag {
     CONN_PARKED = 16,  /* bytes that must wait for earlier replies before they are framed */
     CONN_DIRTY = 32,   /* in the list of connections to flush */
     CONN_WATCHED = 64, /* the user asked to be told when it closes */
-    CONN_BROKEN = 128, /* the parked bytes break the protocol: refused once nothing is in flight */
+    CONN_ALONE = 128,  /* the parked bytes wait until nothing is in flight at all */
+
+    /* HTTP alone */
+    CONN_BARRIER = 256, /* what comes behind the last message waits for its answer */
+    CONN_LAST = 512,    /* the last message is the last of all: it closes once that is answered */
+    CONN_MORE = 1024,   /* the user waits for the next piece of the body */
+    CONN_EXPECT = 2048, /* the peer waits for 100 (Continue) before it sends the body */
+    CONN_ASKED = 4096,  /* the user waits for room to send */
 };
 
-/* Some 128 bytes, and nothing else while it is idle: no buffer, no Python object. */
+/* What the deadline of an open connection is for, beside a write stall. */
+enum conn_clock {
+    CONN_CLOCK_IDLE,
+    CONN_CLOCK_HEAD,
+    CONN_CLOCK_BODY,
+};
+
+/* Some 150 bytes, and nothing else while it is idle: no buffer, no Python object. */
 struct conn {
     struct link ready;       /* in conns.ready: has bytes to frame although none arrive */
-    struct wheel_item timer; /* idle, write stall or linger */
+    struct wheel_item timer; /* idle, a message that is too slow, write stall or linger */
     uint32_t index;
     struct queue out;  /* what it is to be sent */
     struct conn *next; /* in conns.dirty, conns.dead or the free list */
@@ -48,18 +73,38 @@ struct conn {
     struct progress progress;
     int fd;
     uint32_t generation;
-    uint32_t in_flight; /* messages that have no reply yet */
-    int16_t why;        /* FL_EPROTO - code it closes for; 0: none; negative: errno */
+    uint32_t in_flight;  /* messages that have no reply yet */
+    int16_t why;         /* FL_E* or -errno it closes for; 0: none */
+    int16_t body_why;    /* the same, why a body in pieces goes on no more */
+    uint32_t peer;       /* its place in conns.peers; 0: it is not counted */
+    uint32_t requests;   /* HTTP: how many so far */
+    uint32_t body_since; /* tick since which a body is awaited */
+    uint32_t body_bytes; /* ... and what came since */
     uint16_t listener;
+    uint16_t flags;
     uint8_t state;
-    uint8_t flags;
     uint8_t dialect;
     uint8_t watched; /* IO_* the poller has */
+    uint8_t clock;   /* CONN_CLOCK_* */
 };
+
+/* What conn_hook returns. */
+enum {
+    CONN_PASSED,   /* it is Python's */
+    CONN_ANSWERED, /* the answer, or a hole for it, is in c->out */
+    CONN_WAITS,    /* not before c->in_flight is 0: ask again then */
+};
+
+/* Answers a request without Python, if it can: from a constant route or from files. */
+struct conns;
+typedef int conn_hook(void *site, struct conns *t, struct conn *c, const struct message *m);
 
 struct listener {
     int fd; /* borrowed from the caller of fl_listen() */
     struct framing framing;
+    struct http_settings http; /* framing.http points here if this is HTTP */
+    conn_hook *answer;         /* NULL: everything is Python's */
+    void *site;                /* of the hook, which owns it */
     bool tcp;
     bool watched;
 };
@@ -75,19 +120,14 @@ struct conns {
     struct wheel wheel;
     struct wire wire;
     struct inbox inbox;
-    struct listener *listeners;
+    struct listener **listeners;
     uint32_t listener_count;
+    struct date date; /* refreshed once a turn */
+    struct peers peers;
     fl_config config;
     fl_stats stats;
     uint64_t now_us; /* read once a turn */
     char *scratch;   /* SCRATCH bytes: where reads go */
-};
-
-enum {
-    CONN_SCRATCH = 64 * 1024, /* fairness: at most this is read from one connection in a turn */
-    CONN_MESSAGES = 64,       /* ... and so many messages of it may be unanswered */
-    CONN_BATCH = 1024,        /* messages in one crossing, about; more leave the CPU's cache */
-    CONN_BATCH_BYTES = 256 * 1024,
 };
 
 int conns_init(struct conns *t, const fl_config *config);
@@ -108,7 +148,20 @@ struct conn *conn_at(const struct conns *t, uint32_t n);
 
 static inline const struct framing *conn_framing(const struct conns *t, const struct conn *c)
 {
-    return &t->listeners[c->listener].framing;
+    return &t->listeners[c->listener]->framing;
+}
+
+/* Whether a body in pieces is under way: what comes is part of it. */
+static inline bool conn_streams(const struct conn *c)
+{
+    return c->progress.phase == PROGRESS_STREAM;
+}
+
+/* Whether messages may be framed at all; how many more is a matter of conn_in.c. */
+static inline bool conn_may_frame(const struct conn *c)
+{
+    return c->state == CONN_OPEN && !(c->flags & (CONN_PAUSED | CONN_STALLED)) &&
+           c->in_flight < CONN_MESSAGES;
 }
 
 /* -- what happened to it -- */
@@ -164,6 +217,35 @@ bool conn_fault(struct conns *t, struct conn *c, struct exchange *x, struct queu
 
 /* Stops or resumes reading from it. */
 void conn_pause(struct conns *t, struct conn *c, bool on);
+
+/* The user takes the next piece of the body. */
+void conn_more(struct conns *t, struct conn *c);
+
+/* The user wants to be told when no more than low_water bytes are unsent. */
+void conn_ask(struct conns *t, struct conn *c);
+
+/* -- among these files -- */
+
+/* Sets why it closes, if nothing did before. */
+void conn_because(struct conn *c, int why);
+
+/* Gives back what arrived and is not framed. */
+void conn_forget_input(struct conn *c);
+
+/* Files the deadline for what it does now, anew. */
+void conn_clock(struct conns *t, struct conn *c);
+
+/* After n bytes: moves on to the deadline that fits what they are. One that is absolute stays. */
+void conn_follow(struct conns *t, struct conn *c, size_t n);
+
+/* Files its deadline so far from now; 0: none. */
+void conn_deadline(struct conns *t, struct conn *c, uint32_t after_ms);
+
+/* The peer broke the rules, as m->status and m->data say: that is the last it gets. */
+void conn_refuse(struct conns *t, struct conn *c, int why, const struct message *m);
+
+/* The body in pieces goes on no more: whoever waits for it is told. */
+void conn_fail_body(struct conns *t, struct conn *c, int why);
 
 /* Frees a dead connection, after the driver closed its descriptor. */
 void conn_release(struct conns *t, struct conn *c);

@@ -25,6 +25,8 @@
 #define FL_EFILES   -4105 /* the process has no descriptors left */
 #define FL_ESTOP    -4106 /* the server is stopping */
 #define FL_EFULL    -4107 /* more file work is queued than file_queue allows */
+#define FL_EPEER    -4109 /* max_connections_per_address reached */
+#define FL_ESLOW    -4108 /* a message took longer to arrive than it may */
 
 /* The inbox is a list of groups, tuples (kind, listener, ids, items). */
 enum fl_group {
@@ -33,6 +35,9 @@ enum fl_group {
     FL_CLOSED,   /* ids: connections that are gone; items: why, an error code or 0 each */
     FL_TIMERS,   /* items: slots of timers that fired; listener -1, ids None */
     FL_NOTICES,  /* items: (code, count) to be logged; listener -1, ids None */
+    FL_ROOM,     /* answers FL_ASK. ids: whose; items: unsent bytes, or an error; listener -1 */
+    FL_BODY,     /* answers FL_MORE. ids: whose; items: bytes, None at the end, or an error; -1 */
+    FL_FILES,    /* answers FL_READ. ids: slots; items: bytes, or an error; listener -1 */
 };
 
 /* The outbox is a flat list: one reply for each message, in the order of the inbox, and commands in
@@ -80,6 +85,7 @@ typedef struct fl_loop fl_loop;
 typedef struct {
     const char *backend;       /* "auto", "epoll", "poll", "select", "kqueue" */
     uint32_t max_connections;  /* of this loop */
+    uint32_t max_per_address;  /* connections of one peer's address; 0: no limit */
     uint32_t idle_timeout_ms;  /* close a connection that says nothing for so long; 0: never */
     uint32_t write_timeout_ms; /* close one that takes nothing for so long; 0: never */
     uint32_t linger_ms;        /* how long to wait for the peer's end after our last byte */
@@ -92,8 +98,20 @@ typedef struct {
     const char *framing;   /* "raw", "line", "u8", "u16be", ..., "varint", "resp" */
     const char *delimiter; /* of "line": 1 to 8 bytes; NULL: LF, with a CR before it stripped */
     uint32_t delimiter_len;
-    uint32_t max_message; /* bytes */
+    uint32_t max_message; /* bytes; of "http": 1 GiB is the most for max_body if not streamed */
     uint32_t wants;       /* FL_WANT_* */
+
+    /* of "http"; times are ms, sizes are bytes */
+    uint64_t max_body;
+    uint32_t max_line;     /* of the request line */
+    uint32_t max_head;     /* of all fields */
+    uint32_t max_fields;   /* how many of them */
+    uint32_t max_requests; /* on one connection; 0: no limit */
+    uint32_t header_ms;    /* from the first byte of a request to the end of its head */
+    uint32_t body_ms;      /* for the body, on top of what it takes at body_rate */
+    uint32_t body_rate;    /* bytes a second; 0: only body_ms between two arrivals counts */
+    uint32_t keepalive_ms; /* between requests */
+    int stream;            /* bodies that come late are delivered in pieces */
 } fl_listener;
 
 typedef struct {
@@ -115,6 +133,11 @@ void fl_free(fl_loop *loop);
 /* Serves a listening socket, which is borrowed until fl_free() or fl_drain(). Returns the
  * listener's number, from 0 on, or an error; -EINVAL for a framing that does not exist. */
 int fl_listen(fl_loop *loop, int fd, const fl_listener *listener);
+
+/* HTTP: answers GET and HEAD of this path (as sent, without query) in C, with 200 and these bytes.
+ * Returns 0, -EINVAL for a listener that is not HTTP, or -ENOMEM. */
+int fl_constant(fl_loop *loop, int listener, const char *path, const char *content_type,
+                const char *body, size_t len);
 
 /* One turn: applies the outbox, sends, waits (at most timeout_ms; -1: no limit), reads, and returns
  * the length of the inbox; 0 after a timeout, a wake-up or a signal. FL_MOVED is added to the

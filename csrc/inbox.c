@@ -20,6 +20,12 @@ void inbox_init(struct inbox *in)
     *in = (struct inbox){0};
 }
 
+static void events_free(struct events *e)
+{
+    buf_free(&e->ids);
+    buf_free(&e->items);
+}
+
 void inbox_free(struct inbox *in)
 {
     for (uint32_t i = 0; i < in->count; i++) {
@@ -30,6 +36,9 @@ void inbox_free(struct inbox *in)
     }
     free(in->groups);
     buf_free(&in->timers);
+    buf_free(&in->room);
+    events_free(&in->pieces);
+    events_free(&in->files);
     buf_free(&in->encoded);
     *in = (struct inbox){0};
 }
@@ -86,9 +95,70 @@ void inbox_notice(struct inbox *in, int code)
     }
 }
 
+int inbox_room(struct inbox *in, uint64_t id, int64_t unsent)
+{
+    int64_t pair[2] = {(int64_t)id, unsent};
+    in->events = true;
+    return buf_put(&in->room, pair, sizeof pair);
+}
+
+/* Adds an event whose item is `size` bytes at most. Returns where that goes, or NULL; the caller
+ * moves items.len on. */
+static char *add_event(struct inbox *in, struct events *e, int64_t id, size_t size)
+{
+    char *room = buf_room(&e->items, size);
+    if (room == NULL || buf_put(&e->ids, &id, sizeof id) < 0)
+        return NULL;
+    in->events = true;
+    return room;
+}
+
+static int add_bytes(struct inbox *in, struct events *e, int64_t id, const char *data, size_t len)
+{
+    char *room = add_event(in, e, id, CODEC_HEAD + len);
+    if (room == NULL)
+        return -ENOMEM;
+    codec_bytes(room, data, (uint32_t)len);
+    e->items.len += CODEC_HEAD + len;
+    return 0;
+}
+
+static int add_error(struct inbox *in, struct events *e, int64_t id, int why)
+{
+    char *room = add_event(in, e, id, CODEC_INT);
+    if (room == NULL)
+        return -ENOMEM;
+    e->items.len += (size_t)(codec_int(room, why) - room);
+    return 0;
+}
+
+int inbox_piece(struct inbox *in, uint64_t id, const char *data, size_t len)
+{
+    if (data != NULL)
+        return add_bytes(in, &in->pieces, (int64_t)id, data, len);
+    char *room = add_event(in, &in->pieces, (int64_t)id, 1);
+    if (room == NULL)
+        return -ENOMEM;
+    codec_none(room);
+    in->pieces.items.len++;
+    return 0;
+}
+
+int inbox_piece_failed(struct inbox *in, uint64_t id, int why)
+{
+    return add_error(in, &in->pieces, (int64_t)id, why);
+}
+
+int inbox_file(struct inbox *in, uint32_t slot, const char *data, ssize_t len)
+{
+    if (len < 0)
+        return add_error(in, &in->files, slot, (int)len);
+    return add_bytes(in, &in->files, slot, data, (size_t)len);
+}
+
 size_t inbox_bytes(const struct inbox *in)
 {
-    size_t n = 0;
+    size_t n = in->pieces.items.len + in->files.items.len;
     for (uint32_t i = 0; i < in->count; i++)
         n += in->groups[i].items.len;
     return n;
@@ -136,7 +206,7 @@ static size_t notices_size(void)
 
 static char *put_events(char *p, struct buf *ids, enum fl_group kind, int listener)
 {
-    size_t stride = kind == FL_CLOSED ? 2 : 1;
+    size_t stride = kind == FL_CLOSED || kind == FL_ROOM ? 2 : 1;
     p = put_head(p, kind, listener);
     p = kind == FL_TIMERS ? codec_none(p) : put_ints(p, ids, 0, stride);
     if (kind == FL_OPENED)
@@ -173,6 +243,19 @@ static char *put_notices(char *p, struct inbox *in, uint32_t kinds)
     return p;
 }
 
+static char *put_answers(char *p, struct events *e, enum fl_group kind)
+{
+    uint32_t count = (uint32_t)(e->ids.len / sizeof(int64_t));
+    p = put_ints(put_head(p, kind, -1), &e->ids, 0, 1);
+    p = codec_list(p, count);
+    memcpy(p, e->items.data, e->items.len);
+    p += e->items.len;
+    e->ids.len = e->items.len = 0;
+    if (e->items.cap > KEEP)
+        buf_free(&e->items);
+    return p;
+}
+
 /* The groups of one listener, in the order things happened: came, spoke, went. */
 static char *put_listener(char *p, struct group *g, int listener, uint32_t *groups)
 {
@@ -189,7 +272,9 @@ static char *put_listener(char *p, struct group *g, int listener, uint32_t *grou
 /* An empty buf with all the room that encoding may take, so that it cannot fail half way. */
 static char *encoding_room(struct inbox *in)
 {
-    size_t size = CODEC_HEAD + ints_size(&in->timers) + notices_size();
+    size_t size = CODEC_HEAD + ints_size(&in->timers) + notices_size() + ints_size(&in->room);
+    size += ints_size(&in->pieces.ids) + in->pieces.items.len;
+    size += ints_size(&in->files.ids) + in->files.items.len;
     for (uint32_t i = 0; i < in->count; i++)
         size += listener_size(&in->groups[i]);
     if (in->encoded.cap > KEEP)
@@ -198,25 +283,37 @@ static char *encoding_room(struct inbox *in)
     return buf_room(&in->encoded, size);
 }
 
+/* The groups that belong to no listener. */
+static char *put_others(char *p, struct inbox *in, uint32_t *groups)
+{
+    uint32_t kinds = 0;
+    for (int i = 0; i < INBOX_NOTICES; i++)
+        kinds += in->notices[i] > 0;
+    *groups += (in->pieces.ids.len > 0) + (in->files.ids.len > 0) + (in->room.len > 0) +
+               (in->timers.len > 0) + (kinds > 0);
+    if (in->pieces.ids.len > 0)
+        p = put_answers(p, &in->pieces, FL_BODY);
+    if (in->files.ids.len > 0)
+        p = put_answers(p, &in->files, FL_FILES);
+    if (in->room.len > 0)
+        p = put_events(p, &in->room, FL_ROOM, -1);
+    if (in->timers.len > 0)
+        p = put_events(p, &in->timers, FL_TIMERS, -1);
+    if (kinds > 0)
+        p = put_notices(p, in, kinds);
+    return p;
+}
+
 ssize_t inbox_encode(struct inbox *in)
 {
     char *start = encoding_room(in);
     if (start == NULL)
         return -ENOMEM;
     char *p = start + CODEC_HEAD;
-    uint32_t groups = 0, kinds = 0;
+    uint32_t groups = 0;
     for (uint32_t i = 0; i < in->count; i++)
         p = put_listener(p, &in->groups[i], (int)i, &groups);
-    if (in->timers.len > 0) {
-        p = put_events(p, &in->timers, FL_TIMERS, -1);
-        groups++;
-    }
-    for (int i = 0; i < INBOX_NOTICES; i++)
-        kinds += in->notices[i] > 0;
-    if (kinds > 0) {
-        p = put_notices(p, in, kinds);
-        groups++;
-    }
+    p = put_others(p, in, &groups);
     codec_list(start, groups);
     in->encoded.len = (size_t)(p - start);
     in->messages = 0;

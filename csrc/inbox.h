@@ -24,6 +24,12 @@ struct group {
     uint32_t replied;  /* how many of `ids` have their reply */
 };
 
+/* Answers to what the user asked for, each with a value. */
+struct events {
+    struct buf ids;   /* int64_t */
+    struct buf items; /* marshalled */
+};
+
 struct inbox {
     struct group *groups; /* by listener */
     uint32_t count;
@@ -31,6 +37,9 @@ struct inbox {
     uint32_t messages; /* in all groups, of this turn */
     bool events;       /* there is anything but messages */
     struct buf timers; /* int64_t slots */
+    struct buf room;   /* uint64_t id, int64_t unsent bytes or an error */
+    struct events pieces;
+    struct events files;
     uint32_t notices[INBOX_NOTICES];
     struct buf encoded;
 };
@@ -51,6 +60,14 @@ int inbox_opened(struct inbox *in, uint32_t group, uint64_t id);
 int inbox_closed(struct inbox *in, uint32_t group, uint64_t id, int why);
 int inbox_timer(struct inbox *in, uint32_t slot);
 void inbox_notice(struct inbox *in, int code);
+int inbox_room(struct inbox *in, uint64_t id, int64_t unsent);
+
+/* Part of a body, its end (data NULL), and why it goes on no more. */
+int inbox_piece(struct inbox *in, uint64_t id, const char *data, size_t len);
+int inbox_piece_failed(struct inbox *in, uint64_t id, int why);
+
+/* What a job for files has read, or why not (len negative: an error). */
+int inbox_file(struct inbox *in, uint32_t slot, const char *data, ssize_t len);
 
 static inline bool inbox_waiting(const struct inbox *in)
 {

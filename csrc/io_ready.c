@@ -63,7 +63,7 @@ void io_close(struct io *io)
 
 int io_watch_listener(struct io *io, struct conns *t, uint32_t listener, bool on)
 {
-    struct listener *l = &t->listeners[listener];
+    struct listener *l = t->listeners[listener];
     if (l->watched == on)
         return 0;
     int rc = io->poller.ops->set(&io->poller, l->fd, l->watched ? IO_READ : 0, on ? IO_READ : 0,
@@ -105,7 +105,7 @@ static void pause_accepting(struct io *io, struct conns *t, bool pause)
 /* A connection that cannot be served gets the protocol's word for it, if there is one. */
 static void turn_away(struct conns *t, int fd, uint32_t listener, int why)
 {
-    const char *busy = t->listeners[listener].framing.protocol->busy;
+    const char *busy = t->listeners[listener]->framing.protocol->busy;
     if (busy != NULL) {
         struct iovec iov = {(void *)(uintptr_t)busy, strlen(busy)};
         sock_send(fd, &iov, 1);
@@ -123,13 +123,24 @@ static void out_of_descriptors(struct io *io, struct conns *t, uint32_t listener
     if (io->reserve >= 0)
         close(io->reserve);
     for (int i = 0; i < ACCEPT_CAP; i++) {
-        int fd = sock_accept(t->listeners[listener].fd, false);
+        int fd = sock_accept(t->listeners[listener]->fd, false);
         if (fd < 0)
             break;
         turn_away(t, fd, listener, FL_EFILES);
     }
     io->reserve = open_reserve();
     pause_accepting(io, t, true);
+}
+
+/* Counts the peer's address where that is limited. Returns its place, 0 where it is not counted,
+ * or an error. */
+static int64_t count_peer(struct conns *t, int fd)
+{
+    unsigned char key[PEERS_ADDRESS];
+    if (t->config.max_per_address == 0 || !sock_peer_key(fd, key))
+        return 0;
+    int64_t place = peers_enter(&t->peers, key, t->config.max_per_address);
+    return place == 0 ? FL_EPEER : place;
 }
 
 static void admit(struct io *io, struct conns *t, int fd, uint32_t listener)
@@ -139,11 +150,15 @@ static void admit(struct io *io, struct conns *t, int fd, uint32_t listener)
         return;
     }
     struct poller *p = &io->poller;
-    struct conn *c = conn_open(t, fd, listener);
+    int64_t peer = count_peer(t, fd);
+    struct conn *c = peer < 0 ? NULL : conn_open(t, fd, listener);
     if (c == NULL) {
-        turn_away(t, fd, listener, FL_EBUSY);
+        if (peer > 0)
+            peers_leave(&t->peers, (uint32_t)peer);
+        turn_away(t, fd, listener, peer == FL_EPEER ? FL_EPEER : FL_EBUSY);
         return;
     }
+    c->peer = (uint32_t)peer;
     int rc = p->ops->set(p, fd, 0, IO_READ, conn_id(c));
     if (rc < 0) {
         turn_away(t, fd, listener, rc == FL_EFDLIMIT ? FL_EFDLIMIT : FL_EBUSY);
@@ -156,7 +171,7 @@ static void admit(struct io *io, struct conns *t, int fd, uint32_t listener)
 
 static void accept_some(struct io *io, struct conns *t, uint32_t listener)
 {
-    const struct listener *l = &t->listeners[listener];
+    const struct listener *l = t->listeners[listener];
     for (int i = 0; i < ACCEPT_CAP; i++) {
         int fd = sock_accept(l->fd, l->tcp);
         if (fd >= 0) {
@@ -233,7 +248,7 @@ void io_flush(struct io *io, struct conns *t)
         t->dirty = c->next;
         if (c->state != CONN_DEAD)
             flush_one(io, t, c);
-        c->flags &= (uint8_t)~CONN_DIRTY;
+        c->flags &= (uint16_t)~CONN_DIRTY;
         if (c->state == CONN_DEAD) {
             c->next = t->dead;
             t->dead = c;

@@ -13,10 +13,16 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "consts.h"
 #include "fastloop.h"
 #include "io_ready.h"
 #include "outbox.h"
 #include "sock.h"
+
+/* What a listener of HTTP answers without Python. */
+struct place {
+    struct consts consts;
+};
 
 struct fl_loop {
     struct conns conns;
@@ -58,6 +64,12 @@ static void close_all(fl_loop *l)
 
 static void release(fl_loop *l)
 {
+    for (uint32_t i = 0; i < l->conns.listener_count; i++) {
+        struct place *place = l->conns.listeners[i]->site;
+        if (place != NULL)
+            consts_free(&place->consts);
+        free(place);
+    }
     io_close(&l->io);
     heap_free(&l->timers);
     conns_free(&l->conns);
@@ -83,29 +95,84 @@ void fl_forget(fl_loop *l)
     release(l);
 }
 
+static int describe(struct conns *t, struct listener *l, const fl_listener *spec)
+{
+    int rc = framing_init(&l->framing, spec->framing, spec->delimiter, spec->delimiter_len,
+                          spec->max_message);
+    if (rc < 0 || l->framing.protocol->answer == NULL)
+        return rc;
+    l->http = (struct http_settings){
+        .max_body = spec->max_body,
+        .max_line = spec->max_line,
+        .max_head = spec->max_head,
+        .max_fields = spec->max_fields,
+        .max_requests = spec->max_requests,
+        .header_ms = spec->header_ms,
+        .body_ms = spec->body_ms,
+        .body_rate = spec->body_rate,
+        .keepalive_ms = spec->keepalive_ms,
+        .stream = spec->stream != 0,
+        .date = &t->date,
+    };
+    l->framing.http = &l->http;
+    return 0;
+}
+
 int fl_listen(fl_loop *l, int fd, const fl_listener *spec)
 {
     struct conns *t = &l->conns;
-    struct listener listener = {.fd = fd};
-    int rc = framing_init(&listener.framing, spec->framing, spec->delimiter, spec->delimiter_len,
-                          spec->max_message);
+    int rc = sock_adopt(fd);
     if (rc < 0)
         return rc;
-    rc = sock_adopt(fd);
-    if (rc < 0)
-        return rc;
-    listener.tcp = rc == 1;
-    struct listener *all = realloc(t->listeners, (t->listener_count + 1) * sizeof *all);
+    struct listener **all = realloc(t->listeners, (t->listener_count + 1) * sizeof(void *));
     if (all == NULL)
         return -ENOMEM;
     t->listeners = all;
-    int n = inbox_group(&t->inbox, spec->wants);
-    if (n < 0)
+    struct listener *listener = calloc(1, sizeof *listener);
+    if (listener == NULL)
+        return -ENOMEM;
+    listener->fd = fd;
+    listener->tcp = rc == 1;
+    rc = describe(t, listener, spec);
+    int n = rc < 0 ? rc : inbox_group(&t->inbox, spec->wants);
+    if (n < 0) {
+        free(listener);
         return n;
+    }
     all[n] = listener;
     t->listener_count++;
     rc = io_watch_listener(&l->io, t, (uint32_t)n, l->io.accepting);
     return rc < 0 ? rc : n;
+}
+
+static int answer(void *site, struct conns *t, struct conn *c, const struct message *m)
+{
+    const struct place *place = site;
+    return consts_answer(&place->consts, t, c, m);
+}
+
+/* The place of a listener, made when it is first needed. NULL with *error set. */
+static struct place *place_of(fl_loop *l, int listener, int *error)
+{
+    bool known = listener >= 0 && (uint32_t)listener < l->conns.listener_count;
+    struct listener *of = known ? l->conns.listeners[listener] : NULL;
+    *error = -EINVAL;
+    if (of == NULL || of->framing.http == NULL)
+        return NULL;
+    *error = -ENOMEM;
+    if (of->site == NULL) {
+        of->site = calloc(1, sizeof(struct place));
+        of->answer = of->site == NULL ? NULL : answer;
+    }
+    return of->site;
+}
+
+int fl_constant(fl_loop *l, int listener, const char *path, const char *content_type,
+                const char *body, size_t len)
+{
+    int error;
+    struct place *place = place_of(l, listener, &error);
+    return place == NULL ? error : consts_set(&place->consts, path, content_type, body, len);
 }
 
 /* -- the turn -- */
@@ -169,6 +236,7 @@ intptr_t fl_step(fl_loop *l, const char *outbox, size_t len, int timeout_ms)
 {
     struct conns *t = &l->conns;
     uint64_t now = t->now_us = clock_us(); /* handlers may have taken long: deadlines count anew */
+    date_refresh(&t->date);
     int rc = outbox_apply(t, &l->timers, outbox, len);
     outbox_end(t);
     send_all(l);
@@ -181,6 +249,7 @@ intptr_t fl_step(fl_loop *l, const char *outbox, size_t len, int timeout_ms)
         if (rc < 0)
             return rc;
         now = t->now_us;
+        date_refresh(&t->date);
         expire(l);
         send_all(l);
     } while (!inbox_waiting(&t->inbox) && !l->io.woken && now < until);

@@ -58,6 +58,8 @@ static int say_value(struct conns *t, struct conn *c, struct exchange *x, struct
     struct wire_mark mark = wire_mark(q);
     const struct framing *f = conn_framing(t, c);
     x->dialect = c->dialect;
+    if (!conn_streams(c))
+        x->flags &= (uint8_t)~HTTP_OPEN; /* the body has come to its end meanwhile */
     int rc = f->protocol->reply(f, x, r, &t->wire, q);
     c->dialect = x->dialect;
     if (likely(rc >= 0))
@@ -68,7 +70,7 @@ static int say_value(struct conns *t, struct conn *c, struct exchange *x, struct
         conn_fail(t, c, rc);
     } else {
         inbox_notice(&t->inbox, FL_EVALUE);
-        last = conn_fault(t, c, x, q);
+        last = x->stage != STAGE_NONE && conn_fault(t, c, x, q);
     }
     *r = start;
     rc = codec_skip(r);
@@ -297,10 +299,19 @@ static int timer_command(struct heap *timers, int64_t op, struct codec_reader *r
     return heap_set(timers, (uint32_t)slot, clock_us() + (uint64_t)(after < 0 ? 0 : after));
 }
 
+/* Who asks for an answer gets one, also where there is no connection any more. */
+static int gone(struct conns *t, int64_t op, uint64_t id)
+{
+    if (op == FL_MORE)
+        return inbox_piece_failed(&t->inbox, id, -ENOTCONN);
+    return op == FL_ASK ? inbox_room(&t->inbox, id, -ENOTCONN) : 0;
+}
+
 static int connection_command(struct conns *t, int64_t op, struct codec_reader *r)
 {
     int64_t id, argument = 0;
-    if (read_int(r, &id) < 0 || (op != FL_WATCH && read_int(r, &argument) < 0))
+    bool plain = op == FL_WATCH || op == FL_MORE || op == FL_ASK;
+    if (read_int(r, &id) < 0 || (!plain && read_int(r, &argument) < 0))
         return FL_EOUTBOX;
     struct conn *c = conn_find(t, (uint64_t)id);
     if (op == FL_SEND)
@@ -308,8 +319,12 @@ static int connection_command(struct conns *t, int64_t op, struct codec_reader *
     if (op == FL_FILL)
         return fill_value(t, c, argument, r);
     if (c == NULL)
-        return 0;
-    if (op == FL_CLOSE && argument)
+        return gone(t, op, (uint64_t)id);
+    if (op == FL_MORE)
+        conn_more(t, c);
+    else if (op == FL_ASK)
+        conn_ask(t, c);
+    else if (op == FL_CLOSE && argument)
         conn_fail(t, c, -ECONNRESET);
     else if (op == FL_CLOSE)
         conn_close(t, c);
@@ -327,6 +342,8 @@ static int command(struct conns *t, struct heap *timers, int64_t op, struct code
     case FL_FILL:
     case FL_CLOSE:
     case FL_PAUSE:
+    case FL_ASK:
+    case FL_MORE:
     case FL_WATCH: return connection_command(t, op, r);
     case FL_CAST: return broadcast(t, r);
     case FL_TIMER:

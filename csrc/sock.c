@@ -195,6 +195,27 @@ int sock_address(int fd, bool peer, char *out, size_t size)
     return n >= 0 && (size_t)n >= size ? -ENOSPC : n;
 }
 
+int sock_peer_key(int fd, unsigned char key[16])
+{
+    union address a = {0};
+    socklen_t len = sizeof(a);
+    memset(key, 0, 16);
+    if (getpeername(fd, &a.any, &len) < 0)
+        return 0;
+    if (a.any.sa_family == AF_INET) {
+        memcpy(key + 12, &a.v4.sin_addr, 4);
+        return 1;
+    }
+    if (a.any.sa_family != AF_INET6)
+        return 0;
+    bool mapped = IN6_IS_ADDR_V4MAPPED(&a.v6.sin6_addr);
+    if (mapped)
+        memcpy(key + 12, (const unsigned char *)&a.v6.sin6_addr + 12, 4);
+    else
+        memcpy(key, &a.v6.sin6_addr, 8);
+    return 1;
+}
+
 int sock_pipe(int ends[2])
 {
 #if ATOMIC_FLAGS

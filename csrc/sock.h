@@ -33,6 +33,10 @@ void sock_close(int fd, bool reset);
  * unnamed). Returns its length or -errno. */
 int sock_address(int fd, bool peer, char *out, size_t size);
 
+/* Writes 16 bytes that are the same for all connections of one peer: its IPv4 address, or the first
+ * half of its IPv6 address, which is one customer's. Returns 1, or 0 for a peer without address. */
+int sock_peer_key(int fd, unsigned char key[16]);
+
 /* A pipe whose ends are non-blocking and close-on-exec. Returns 0 or -errno. */
 int sock_pipe(int ends[2]);
 

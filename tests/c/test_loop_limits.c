@@ -338,7 +338,11 @@ static void refuses_truncated_outboxes(const char *backend)
 static void converse(const char *backend)
 {
     fl_config config = usual;
-    fl_listener spec = {"line", NULL, 0, 1 << 20, FL_WANT_IDS | FL_WANT_OPENED | FL_WANT_CLOSED};
+    fl_listener spec = {
+        .framing = "line",
+        .max_message = 1 << 20,
+        .wants = FL_WANT_IDS | FL_WANT_OPENED | FL_WANT_CLOSED,
+    };
     int error = 0, fds[3];
     config.backend = backend;
     d.loop = fl_open(&config, &error);

@@ -265,7 +265,7 @@ static void begin(unsigned choice)
     if (d.loop == NULL)
         abort();
     for (int i = 0; i < LISTENERS; i++) {
-        fl_listener spec = {framings[i], NULL, 0, 4096, 7};
+        fl_listener spec = {.framing = framings[i], .max_message = 4096, .wants = 7};
         d.sockets[i] = listen_nearby();
         if (fl_listen(d.loop, d.sockets[i], &spec) != i)
             abort();

@@ -1,0 +1,325 @@
+/* conn_in.c -- bytes in: from what was read to messages in the inbox.
+ *
+ * Workload: a busy connection gets a few whole messages per read. Reads go to one scratch buffer
+ * for all connections and are framed in place; only an incomplete tail is copied to memory of the
+ * connection's own.
+ *
+ * Invariants: while a connection has a reply outstanding, bytes that make no message wait
+ * (CONN_PARKED), so that an answer of ours cannot overtake one of Python's. A body in pieces is
+ * framed one piece at a time, each when the user asks for it; the connection is not read meanwhile.
+ * Only the loop's thread comes here. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "conn.h"
+
+enum verdict {
+    TAKEN,
+    WAITS, /* its turn comes when nothing is in flight */
+    ENDED, /* nothing behind it counts any more */
+};
+
+/* -- one message -- */
+
+static int push(struct conns *t, struct conn *c, struct message *m)
+{
+    struct group *g = &t->inbox.groups[c->listener];
+    m->id = conn_id(c);
+    if (inbox_reserve(g) < 0 || conn_framing(t, c)->protocol->deliver(m, &g->items) < 0) {
+        conn_fail(t, c, -ENOMEM);
+        return -ENOMEM;
+    }
+    inbox_message(&t->inbox, g, conn_id(c), m->http.flags);
+    t->stats.messages++;
+    c->in_flight++;
+    return 0;
+}
+
+/* A part of a body; the last may hold bytes as well. */
+static enum verdict take_piece(struct conns *t, struct conn *c, const struct message *m)
+{
+    int rc = 0;
+    c->flags &= (uint16_t) ~(CONN_MORE | CONN_EXPECT);
+    if (m->kind == MESSAGE_PIECE || m->len > 0)
+        rc = inbox_piece(&t->inbox, conn_id(c), m->data, m->len);
+    if (rc == 0 && m->kind == MESSAGE_END)
+        rc = inbox_piece(&t->inbox, conn_id(c), NULL, 0);
+    if (rc < 0)
+        conn_fail(t, c, rc);
+    else if (m->kind == MESSAGE_END && (c->flags & CONN_LAST))
+        conn_close(t, c);
+    return c->state == CONN_OPEN ? TAKEN : ENDED;
+}
+
+/* Lets the listener's hook answer. Returns what that does. */
+static int answer_here(struct conns *t, struct conn *c, const struct message *m)
+{
+    const struct listener *l = t->listeners[c->listener];
+    int rc = l->answer == NULL ? CONN_PASSED : l->answer(l->site, t, c, m);
+    if (rc < 0) {
+        conn_fail(t, c, rc);
+    } else if (rc == CONN_ANSWERED) {
+        t->stats.messages++;
+        conn_touch(t, c);
+        if (m->http.flags & (HTTP_CLOSE | HTTP_OPEN))
+            conn_close(t, c);
+    }
+    return rc;
+}
+
+static enum verdict take_request(struct conns *t, struct conn *c, struct message *m)
+{
+    const struct http_settings *http = conn_framing(t, c)->http;
+    if (http->max_requests > 0 && c->requests + 1 >= http->max_requests)
+        m->http.flags |= HTTP_CLOSE;
+    bool whole = m->kind == MESSAGE_WHOLE;
+    if (!whole && (m->http.flags & HTTP_EXPECT) && c->in_flight > 0)
+        return WAITS;
+    int rc = answer_here(t, c, m);
+    if (rc == CONN_WAITS)
+        return WAITS;
+    c->requests++;
+    if (rc == CONN_PASSED) {
+        if (push(t, c, m) < 0)
+            return ENDED;
+        if (m->http.flags & HTTP_CLOSE)
+            c->flags |= CONN_LAST;
+        if (m->http.flags & (HTTP_UPGRADE | HTTP_OPEN))
+            c->flags |= CONN_BARRIER;
+        if (!whole && (m->http.flags & HTTP_EXPECT))
+            c->flags |= CONN_EXPECT;
+        if (whole && (m->http.flags & HTTP_CLOSE))
+            conn_close(t, c);
+    }
+    return c->state == CONN_OPEN ? TAKEN : ENDED;
+}
+
+static enum verdict take(struct conns *t, struct conn *c, struct message *m)
+{
+    if (m->kind >= MESSAGE_PIECE)
+        return take_piece(t, c, m);
+    if (conn_framing(t, c)->http != NULL)
+        return take_request(t, c, m);
+    return push(t, c, m) < 0 ? ENDED : TAKEN;
+}
+
+/* -- framing -- */
+
+/* Leaves the bytes from `used` on for later: until there is room for another message, or, `also`
+ * CONN_ALONE, until nothing is in flight. */
+static size_t park(struct conn *c, size_t used, unsigned also)
+{
+    c->flags |= (uint16_t)(CONN_PARKED | also);
+    c->progress = (struct progress){0}; /* looked at anew when its turn has come */
+    return used;
+}
+
+/* What scan() returned is no message. Returns the bytes used up. */
+static size_t stop(struct conns *t, struct conn *c, ssize_t why, const struct message *m,
+                   size_t used, size_t len)
+{
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    if (conn_streams(c)) {
+        t->stats.protocol_errors++;
+        inbox_notice(&t->inbox, (int)why);
+        conn_fail_body(t, c, (int)why);
+        return len;
+    }
+    if (c->in_flight > 0)
+        return park(c, used, CONN_ALONE);
+    if (why != FRAME_CONTINUE) {
+        conn_refuse(t, c, (int)why, m);
+        return len;
+    }
+    if (wire_put(&t->wire, &c->out, go_on, sizeof go_on - 1) < 0)
+        conn_fail(t, c, -ENOMEM);
+    conn_touch(t, c);
+    return used;
+}
+
+/* Whether what comes next may be framed now; it may have to be parked instead. */
+static bool held(struct conn *c)
+{
+    if (likely(!(c->flags & CONN_BARRIER)))
+        return false;
+    if (conn_streams(c))
+        return !(c->flags & CONN_MORE) || c->body_why != 0;
+    if (c->in_flight == 0)
+        c->flags &= (uint16_t)~CONN_BARRIER;
+    return c->in_flight > 0;
+}
+
+/* Delivers the messages at the front of data. Returns the bytes used up; what is left is
+ * incomplete, or parked until earlier messages are answered, or a body's next piece. */
+static size_t frame(struct conns *t, struct conn *c, const char *data, size_t len)
+{
+    const struct framing *f = conn_framing(t, c);
+    size_t used = 0;
+    while (used < len) {
+        if (!conn_may_frame(c) && !conn_streams(c))
+            return park(c, used, 0);
+        if (held(c))
+            return conn_streams(c) ? used : park(c, used, CONN_ALONE);
+        struct message m; /* not all of it is cleared: it is large, and this is done per message */
+        m.data = NULL;
+        m.len = 0;
+        m.items = m.status = m.kind = 0;
+        m.http.flags = 0;
+        ssize_t n = f->protocol->scan(f, &c->progress, data + used, len - used, &m);
+        if (n == 0)
+            break;
+        if (n < 0) {
+            used = stop(t, c, n, &m, used, len);
+            if (n == FRAME_CONTINUE && !(c->flags & CONN_PARKED) && c->state == CONN_OPEN)
+                continue;
+            return used;
+        }
+        if (m.data != NULL) {
+            enum verdict v = take(t, c, &m);
+            if (v == WAITS)
+                return park(c, used, CONN_ALONE);
+            if (v == ENDED)
+                return len;
+        }
+        used += (size_t)n;
+    }
+    return used;
+}
+
+/* Keeps what framing left over, which lies in the scratch buffer or in c->in itself. */
+static void keep_tail(struct conns *t, struct conn *c, const char *data, size_t len)
+{
+    if (c->state != CONN_OPEN)
+        return;
+    if (len == 0) {
+        free(c->in);
+        c->in = NULL;
+        c->in_len = c->in_cap = 0;
+        return;
+    }
+    if (c->in == NULL) {
+        c->in = malloc(len);
+        if (c->in == NULL) {
+            conn_fail(t, c, -ENOMEM);
+            return;
+        }
+        c->in_cap = (uint32_t)len;
+    }
+    memmove(c->in, data, len);
+    c->in_len = (uint32_t)len;
+    if (len <= CONN_TAIL && c->in_cap > 4 * CONN_TAIL) { /* the big message it grew for is gone */
+        char *smaller = realloc(c->in, CONN_TAIL);
+        c->in = smaller == NULL ? c->in : smaller;
+        c->in_cap = smaller == NULL ? c->in_cap : CONN_TAIL;
+    }
+}
+
+/* -- what the driver tells -- */
+
+char *conn_room(struct conns *t, struct conn *c, size_t *size)
+{
+    *size = CONN_SCRATCH;
+    if (c->in_len <= CONN_TAIL) {
+        if (c->in_len > 0)
+            memcpy(t->scratch, c->in, c->in_len);
+        return t->scratch + c->in_len;
+    }
+    if (c->in_cap - c->in_len < CONN_SCRATCH) {
+        size_t cap = max_size((size_t)c->in_cap * 2, c->in_len + CONN_SCRATCH);
+        char *in = cap > UINT32_MAX ? NULL : realloc(c->in, cap);
+        if (in == NULL)
+            return NULL;
+        c->in = in;
+        c->in_cap = (uint32_t)cap;
+    }
+    return c->in + c->in_len;
+}
+
+void conn_arrived(struct conns *t, struct conn *c, size_t n)
+{
+    t->stats.bytes_in += n;
+    if (c->state != CONN_OPEN)
+        return;
+    bool in_place = c->in_len > CONN_TAIL;
+    const char *data = in_place ? c->in : t->scratch;
+    size_t len = c->in_len + n;
+    if (!in_place && c->in != NULL && c->in_cap < len) {
+        free(c->in); /* too small for what may be left over */
+        c->in = NULL;
+        c->in_cap = 0;
+    }
+    c->in_len = 0;
+    size_t used = frame(t, c, data, len);
+    keep_tail(t, c, data + used, len - used);
+    conn_follow(t, c, n);
+}
+
+void conn_continue(struct conns *t, struct conn *c)
+{
+    list_remove(&c->ready);
+    c->flags &= (uint16_t) ~(CONN_PARKED | CONN_ALONE);
+    if (c->in == NULL || c->state != CONN_OPEN)
+        return;
+    size_t used = frame(t, c, c->in, c->in_len);
+    if (c->state == CONN_OPEN)
+        keep_tail(t, c, c->in + used, c->in_len - used);
+    conn_follow(t, c, 0);
+    conn_touch(t, c);
+}
+
+void conn_ended(struct conns *t, struct conn *c)
+{
+    c->flags |= CONN_EOF;
+    conn_fail_body(t, c, -ECONNRESET);
+    if (c->state == CONN_LINGER)
+        conn_fail(t, c, 0);
+    else
+        conn_touch(t, c);
+}
+
+/* -- a body in pieces -- */
+
+void conn_fail_body(struct conns *t, struct conn *c, int why)
+{
+    if (!conn_streams(c))
+        return;
+    if (c->body_why == 0)
+        c->body_why = (int16_t)why;
+    if (c->flags & CONN_MORE)
+        inbox_piece_failed(&t->inbox, conn_id(c), c->body_why);
+    c->flags &= (uint16_t)~CONN_MORE;
+}
+
+/* Says 100 (Continue) ahead of the response, unless that has begun. The request was not delivered
+ * while others were in flight, so the hole in front is its own. */
+static void say_go_on(struct conns *t, struct conn *c)
+{
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    const struct span *head = c->out.head;
+    struct queue q = {0};
+    c->flags &= (uint16_t)~CONN_EXPECT;
+    if (head != NULL && (head->data != NULL || head->exchange.stage != STAGE_NEW))
+        return;
+    if (wire_put(&t->wire, &q, go_on, sizeof go_on - 1) < 0)
+        conn_fail(t, c, -ENOMEM);
+    else
+        wire_fill(&t->wire, &c->out, head == NULL ? 0 : head->ticket, &q, false);
+}
+
+void conn_more(struct conns *t, struct conn *c)
+{
+    if (!conn_streams(c))
+        return; /* the end was told */
+    c->flags |= CONN_MORE;
+    if (c->body_why != 0) {
+        conn_fail_body(t, c, c->body_why);
+        return;
+    }
+    if (c->flags & CONN_EXPECT)
+        say_go_on(t, c);
+    if (c->in != NULL && !list_linked(&c->ready))
+        list_append(&t->ready, &c->ready);
+    if (!(c->flags & CONN_BLOCKED) && c->state == CONN_OPEN)
+        conn_clock(t, c); /* the time that the user took is not the peer's */
+    conn_touch(t, c);
+}

@@ -1,0 +1,127 @@
+/* conn_out.c -- bytes out, and what a connection does next.
+ *
+ * Workload: the replies of a connection leave in one send, after which it is read on. A connection
+ * that is to be sent something is in the list of dirty ones once, however often it is touched.
+ *
+ * Invariant: every change of what a connection waits for goes through conn_touch(), so that
+ * conn_settle() and the driver look at it before the next wait. One thread. */
+#include <errno.h>
+
+#include "conn.h"
+
+void conn_touch(struct conns *t, struct conn *c)
+{
+    if ((c->flags & CONN_DIRTY) || c->state == CONN_DEAD)
+        return;
+    c->flags |= CONN_DIRTY;
+    c->next = t->dirty;
+    t->dirty = c;
+}
+
+void conn_sent(struct conns *t, struct conn *c, size_t n, bool blocked)
+{
+    t->stats.bytes_out += n;
+    wire_sent(&t->wire, &c->out, n);
+    bool was_blocked = (c->flags & CONN_BLOCKED) != 0;
+    if (blocked) {
+        c->flags |= CONN_BLOCKED;
+        if (n > 0 || !was_blocked)
+            conn_deadline(t, c, t->config.write_timeout_ms);
+    } else if (was_blocked) {
+        c->flags &= (uint16_t)~CONN_BLOCKED;
+        conn_clock(t, c);
+    } else if (conn_framing(t, c)->http != NULL) {
+        conn_follow(t, c, 0); /* the time between two requests begins now */
+    }
+}
+
+void conn_replied(struct conns *t, struct conn *c)
+{
+    c->in_flight--;
+    /* One that is read as before and has nothing to say needs no flush. */
+    if (c->out.head != NULL || c->state != CONN_OPEN || !(c->watched & IO_READ) ||
+        (c->flags & CONN_PARKED))
+        conn_touch(t, c);
+}
+
+bool conn_fault(struct conns *t, struct conn *c, struct exchange *x, struct queue *q)
+{
+    const struct framing *f = conn_framing(t, c);
+    const char *fault = f->protocol->fault;
+    if (f->protocol->answer != NULL &&
+        f->protocol->answer(f, x, 500, NULL, &t->wire, q) == REPLY_SAID)
+        return false;
+    if (fault != NULL && wire_put(&t->wire, q, fault, strlen(fault)) == 0)
+        return false;
+    conn_close(t, c);
+    return true;
+}
+
+void conn_pause(struct conns *t, struct conn *c, bool on)
+{
+    if (on)
+        c->flags |= CONN_PAUSED;
+    else
+        c->flags &= (uint16_t)~CONN_PAUSED;
+    conn_touch(t, c);
+}
+
+/* -- what next -- */
+
+unsigned conn_wants(const struct conn *c)
+{
+    unsigned wants = c->flags & CONN_BLOCKED ? IO_WRITE : 0;
+    if (c->flags & CONN_EOF)
+        return wants;
+    bool reads = conn_streams(c) ? (c->flags & CONN_MORE) && c->state == CONN_OPEN
+                                 : conn_may_frame(c) && !(c->flags & CONN_PARKED);
+    if (reads || c->state == CONN_LINGER)
+        wants |= IO_READ;
+    return wants;
+}
+
+static void update_stall(struct conns *t, struct conn *c)
+{
+    if (c->out.bytes > t->config.high_water)
+        c->flags |= CONN_STALLED;
+    else if (c->out.bytes <= t->config.low_water)
+        c->flags &= (uint16_t)~CONN_STALLED;
+    if ((c->flags & CONN_ASKED) && c->out.bytes <= t->config.low_water) {
+        c->flags &= (uint16_t)~CONN_ASKED;
+        inbox_room(&t->inbox, conn_id(c), (int64_t)c->out.bytes);
+    }
+}
+
+/* Goes on with bytes that had to wait: plain messages as soon as half the places are free, an error
+ * when everything before it is answered. */
+static void resume(struct conns *t, struct conn *c)
+{
+    uint32_t free_at = c->flags & CONN_ALONE ? 0 : CONN_MESSAGES / 2;
+    if (!(c->flags & CONN_PARKED) || !conn_may_frame(c) || c->in_flight > free_at)
+        return;
+    if (!list_linked(&c->ready))
+        list_append(&t->ready, &c->ready);
+}
+
+bool conn_settle(struct conns *t, struct conn *c)
+{
+    update_stall(t, c);
+    resume(t, c);
+    if ((c->flags & CONN_PARKED) || c->out.head != NULL || c->in_flight > 0)
+        return false;
+    if (c->state != CONN_LINGER && (c->flags & CONN_EOF)) {
+        conn_fail(t, c, 0);
+        return false;
+    }
+    if (c->state != CONN_ENDING && c->state != CONN_FINAL)
+        return false;
+    c->state = CONN_LINGER;
+    conn_deadline(t, c, (uint32_t)max_size(t->config.linger_ms, 1));
+    return true;
+}
+
+void conn_ask(struct conns *t, struct conn *c)
+{
+    c->flags |= CONN_ASKED;
+    conn_touch(t, c);
+}
