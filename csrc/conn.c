@@ -192,7 +192,7 @@ void conn_refuse(struct conns *t, struct conn *c, int why, const struct message 
     const struct framing *f = conn_framing(t, c);
     struct exchange x = {.flags = HTTP_CLOSE | (m->http.flags & (HTTP_OLD | HTTP_HEAD))};
     int rc = 0;
-    t->stats.protocol_errors++;
+    t->stats.protocol_errors += why == FL_EPROTO || why == FL_ELIMIT;
     conn_because(c, why);
     inbox_notice(&t->inbox, why);
     if (f->protocol->answer != NULL)

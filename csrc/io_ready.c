@@ -21,6 +21,7 @@
 enum {
     ACCEPT_CAP = 64,       /* connections taken from one listener in a turn */
     ACCEPT_PAUSE = 100000, /* us without accepting when there are no descriptors left */
+    REFUSALS = 64,         /* connections over the limit that are told so properly, at a time */
     SEND_VECTORS = 64,
 };
 
@@ -116,6 +117,28 @@ static void turn_away(struct conns *t, int fd, uint32_t listener, int why)
     inbox_notice(&t->inbox, why);
 }
 
+/* Where the protocol has a proper answer, as HTTP's 503, the connection is taken in for it: a close
+ * with the request unread would reset the connection and the answer be lost. Returns whether. */
+static bool refuse(struct io *io, struct conns *t, int fd, uint32_t listener, int why)
+{
+    struct message m = {.status = 503, .data = "too many connections"};
+    if (t->listeners[listener]->framing.protocol->answer == NULL ||
+        t->stats.connections >= t->config.max_connections + REFUSALS)
+        return false;
+    struct conn *c = conn_open(t, fd, listener);
+    if (c == NULL)
+        return false;
+    if (io->poller.ops->set(&io->poller, fd, 0, IO_READ, conn_id(c)) < 0) {
+        c->fd = -1;
+        conn_fail(t, c, why);
+        return false;
+    }
+    c->watched = IO_READ;
+    t->stats.refused++;
+    conn_refuse(t, c, why, &m);
+    return true;
+}
+
 /* No descriptor left: the reserve is given up to take what waits and turn it away; otherwise the
  * peers would hang and the listener be reported for ever. Then a pause. */
 static void out_of_descriptors(struct io *io, struct conns *t, uint32_t listener)
@@ -145,17 +168,20 @@ static int64_t count_peer(struct conns *t, int fd)
 
 static void admit(struct io *io, struct conns *t, int fd, uint32_t listener)
 {
-    if (t->stats.connections >= t->config.max_connections) {
-        turn_away(t, fd, listener, FL_EBUSY);
+    struct poller *p = &io->poller;
+    bool full = t->stats.connections >= t->config.max_connections;
+    int64_t peer = full ? FL_EBUSY : count_peer(t, fd);
+    if (peer < 0) {
+        int why = peer == FL_EPEER ? FL_EPEER : FL_EBUSY;
+        if (!refuse(io, t, fd, listener, why))
+            turn_away(t, fd, listener, why);
         return;
     }
-    struct poller *p = &io->poller;
-    int64_t peer = count_peer(t, fd);
-    struct conn *c = peer < 0 ? NULL : conn_open(t, fd, listener);
+    struct conn *c = conn_open(t, fd, listener);
     if (c == NULL) {
         if (peer > 0)
             peers_leave(&t->peers, (uint32_t)peer);
-        turn_away(t, fd, listener, peer == FL_EPEER ? FL_EPEER : FL_EBUSY);
+        turn_away(t, fd, listener, FL_EBUSY);
         return;
     }
     c->peer = (uint32_t)peer;
