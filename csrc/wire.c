@@ -5,13 +5,14 @@
  * from a free list, and nothing is copied twice unless the kernel refuses it.
  *
  * Invariants: a span without an owner points into the arena or the outbox and dies with
- * wire_reset(); a hole has no bytes; arena memory never moves. One thread. */
+ * wire_reset(); a hole has no bytes, and it alone no data; arena memory never moves. One thread. */
 #include "wire.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 struct chunk {
     struct chunk *older;
@@ -70,6 +71,40 @@ static bool more_spares(struct wire *w)
     return true;
 }
 
+/* -- blobs -- */
+
+struct blob *wire_blob(size_t n)
+{
+    struct blob *b = n > SIZE_MAX / 2 ? NULL : malloc(sizeof *b + n);
+    if (b != NULL)
+        *b = (struct blob){.refs = 1, .fd = -1};
+    return b;
+}
+
+struct blob *wire_blob_of(int fd)
+{
+    struct blob *b = wire_blob(0);
+    if (b != NULL)
+        b->fd = fd;
+    return b;
+}
+
+void wire_unblob(struct blob *b)
+{
+    if (b == NULL || --b->refs > 0)
+        return;
+    if (b->fd >= 0)
+        close(b->fd);
+    free(b);
+}
+
+/* -- spans -- */
+
+static bool is_file(const struct span *s)
+{
+    return s->owner != NULL && s->owner->fd >= 0;
+}
+
 static struct span *new_span(struct wire *w, const char *data, size_t len, struct blob *owner)
 {
     if (unlikely(w->spare == NULL) && !more_spares(w))
@@ -84,8 +119,7 @@ static struct span *new_span(struct wire *w, const char *data, size_t len, struc
 
 static void free_span(struct wire *w, struct span *s)
 {
-    if (s->owner != NULL && --s->owner->refs == 0)
-        free(s->owner);
+    wire_unblob(s->owner);
     s->next = w->spare;
     w->spare = s;
 }
@@ -241,11 +275,24 @@ bool wire_fill(struct wire *w, struct queue *q, uint64_t ticket, struct queue *f
     return found;
 }
 
+int wire_lend(struct wire *w, struct queue *q, struct blob *blob, uint64_t offset, size_t n)
+{
+    if (n == 0)
+        return 0;
+    bool file = blob->fd >= 0;
+    if (append(w, q, file ? blob->data : blob->data + offset, n, blob) < 0)
+        return -ENOMEM;
+    if (file)
+        q->tail->file.offset = offset;
+    return 0;
+}
+
 int wire_share(struct wire *w, struct queue *q, const struct queue *shared)
 {
     for (const struct span *s = shared->head; s != NULL; s = s->next) {
         if (append(w, q, s->data, s->len, s->owner) < 0)
             return -ENOMEM;
+        q->tail->file = s->file;
     }
     return 0;
 }
@@ -280,9 +327,38 @@ void wire_undo(struct wire *w, struct queue *q, struct wire_mark mark)
 int wire_gather(const struct queue *q, struct iovec *iov, int max)
 {
     int n = 0;
-    for (const struct span *s = q->head; s != NULL && s->data != NULL && n < max; s = s->next)
+    for (const struct span *s = q->head; s != NULL && s->data != NULL && n < max; s = s->next) {
+        if (is_file(s))
+            break;
         iov[n++] = (struct iovec){(void *)(uintptr_t)s->data, s->len};
+    }
     return n;
+}
+
+struct span *wire_file(const struct queue *q)
+{
+    return q->head != NULL && is_file(q->head) ? q->head : NULL;
+}
+
+int wire_hold(struct wire *w, struct queue *q, uint64_t ticket)
+{
+    struct span *s = new_span(w, NULL, 0, NULL);
+    if (s == NULL)
+        return -ENOMEM;
+    s->ticket = ticket;
+    s->next = q->head;
+    q->head = s;
+    if (q->tail == NULL)
+        q->tail = s;
+    return 0;
+}
+
+uint64_t wire_in_files(const struct queue *q)
+{
+    uint64_t bytes = 0;
+    for (const struct span *s = q->head; s != NULL; s = s->next)
+        bytes += is_file(s) ? s->len : 0;
+    return bytes;
 }
 
 void wire_sent(struct wire *w, struct queue *q, size_t n)
@@ -297,19 +373,12 @@ void wire_sent(struct wire *w, struct queue *q, size_t n)
     if (q->head == NULL) {
         q->tail = NULL;
     } else if (n > 0) {
-        q->head->data += n;
         q->head->len -= n;
+        if (is_file(q->head))
+            q->head->file.offset += n;
+        else
+            q->head->data += n;
     }
-}
-
-static struct blob *new_blob(size_t len)
-{
-    struct blob *b = len > SIZE_MAX / 2 ? NULL : malloc(sizeof *b + len);
-    if (b != NULL) {
-        b->refs = 0;
-        b->len = 0;
-    }
-    return b;
 }
 
 /* All borrowed bytes of a queue go to one blob: they came in one turn and leave together. */
@@ -320,7 +389,7 @@ int wire_keep(struct wire *w, struct queue *q)
         borrowed += s->owner == NULL ? s->len : 0;
     if (borrowed == 0)
         return 0;
-    struct blob *blob = new_blob(borrowed);
+    struct blob *blob = wire_blob(borrowed);
     if (blob == NULL)
         return -ENOMEM;
     struct span *last = NULL; /* the span that ends where the blob's used part ends */
@@ -346,6 +415,7 @@ int wire_keep(struct wire *w, struct queue *q)
         blob->refs++;
         q->tail = last = s;
     }
+    wire_unblob(blob); /* the spans hold it now */
     return 0;
 }
 

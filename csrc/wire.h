@@ -1,4 +1,4 @@
-/* wire.h -- bytes on their way out: queues of spans, and the memory they lie in. Level 1.
+/* wire.h -- bytes on their way out: queues of spans, and the memory or files they lie in. Level 1.
  *
  * A reply is encoded once, into an arena that lives until the end of the flush, and each
  * connection's queue holds spans: views of that arena, of the outbox itself (large bodies are not
@@ -15,11 +15,23 @@
 
 struct iovec;
 
+/* Bytes that several queues may share: in memory, or in an open file. Spans hold references, and so
+ * may others; with the last one the memory is freed and the file closed. The count is the loop's:
+ * other threads may make a blob and hand it over, no more. */
 struct blob {
     uint32_t refs;
+    int fd; /* owned; -1: the bytes are in data */
     size_t len;
     char data[];
 };
+
+/* A blob with room for n bytes, or one of an open file: its fd is owned by the blob from then on.
+ * The caller has the only reference. NULL when memory is short. */
+struct blob *wire_blob(size_t n);
+struct blob *wire_blob_of(int fd);
+
+/* Gives a reference back. NULL is none. */
+void wire_unblob(struct blob *b);
 
 /* What encoding a reply must know of the message it is for, and how far that reply has come. Kept
  * in the hole of a reply that comes later. What the fields say is the protocol's business. */
@@ -32,11 +44,17 @@ struct exchange {
 
 struct span {
     struct span *next;
-    const char *data; /* NULL for a hole */
+    const char *data; /* NULL for a hole; of a file it means nothing */
     size_t len;
-    uint64_t ticket;          /* of a hole; 0 otherwise */
-    struct blob *owner;       /* holds a reference; NULL: borrowed until wire_reset() */
-    struct exchange exchange; /* of a hole */
+    uint64_t ticket;    /* of a hole; 0 otherwise */
+    struct blob *owner; /* holds a reference; NULL: borrowed until wire_reset() */
+    union {
+        struct exchange exchange; /* of a hole */
+        struct {
+            uint64_t offset; /* of a file: where the bytes begin, */
+            uint64_t warm;   /* and up to where they were read lately: sending does not wait */
+        } file;
+    };
 };
 
 struct queue {
@@ -91,6 +109,9 @@ void wire_cut(struct wire *w, struct queue *q, uint64_t ticket);
  * appended before memory ran short stays. */
 int wire_share(struct wire *w, struct queue *q, const struct queue *shared);
 
+/* Appends n bytes of a blob, from `offset` on. Returns 0 or -ENOMEM. */
+int wire_lend(struct wire *w, struct queue *q, struct blob *blob, uint64_t offset, size_t n);
+
 /* A place to come back to when encoding a reply fails half way. */
 struct wire_mark {
     struct span *tail;
@@ -100,8 +121,17 @@ struct wire_mark {
 struct wire_mark wire_mark(const struct queue *q);
 void wire_undo(struct wire *w, struct queue *q, struct wire_mark mark);
 
-/* Fills up to max entries with what may be sent now, in order, up to the first hole. */
+/* Fills up to max entries with what may be sent now, in order, up to the first hole or file. */
 int wire_gather(const struct queue *q, struct iovec *iov, int max);
+
+/* The span at the front if it is of a file, or NULL. */
+struct span *wire_file(const struct queue *q);
+
+/* Puts a hole in front of everything. Returns 0 or -ENOMEM. */
+int wire_hold(struct wire *w, struct queue *q, uint64_t ticket);
+
+/* How many bytes of q are in files: they cost no memory. */
+uint64_t wire_in_files(const struct queue *q);
 
 /* Drops the first n bytes, which were sent. */
 void wire_sent(struct wire *w, struct queue *q, size_t n);

@@ -309,6 +309,72 @@ static void test_share(void)
     wire_reset(&w);
 }
 
+/* Bytes in a blob of memory leave as others do. */
+static void test_lend_memory(void)
+{
+    struct queue q = {0};
+    struct blob *blob = wire_blob(5);
+    if (!CHECK(blob != NULL))
+        return;
+    memcpy(blob->data, "hello", 5);
+    put(&q, "(");
+    CHECK_INT(wire_lend(&w, &q, blob, 1, 3), 0);
+    CHECK_INT(wire_lend(&w, &q, blob, 5, 0), 0);
+    put(&q, ")");
+    CHECK_INT(blob->refs, 2);
+    CHECK(holds(&q, "(ell)"));
+    wire_unblob(blob);
+    CHECK_INT(wire_keep(&w, &q), 0);
+    wire_reset(&w);
+    CHECK(holds(&q, "(ell)"));
+    wire_drop(&w, &q);
+    wire_unblob(NULL);
+}
+
+/* A file in a queue: nothing is gathered across it, and it is closed when all of it was sent. */
+static void test_lend_file(void)
+{
+    struct queue q = {0};
+    struct iovec iov[4];
+    int ends[2];
+    if (!CHECK_INT(pipe(ends), 0))
+        return;
+    struct blob *blob = wire_blob_of(ends[1]);
+    put(&q, "head");
+    CHECK_INT(wire_lend(&w, &q, blob, 100, 50), 0);
+    CHECK_INT(wire_lend(&w, &q, blob, 0, 7), 0);
+    put(&q, "tail");
+    wire_unblob(blob);
+    CHECK_INT(q.bytes, 4 + 50 + 7 + 4);
+    CHECK_INT(wire_in_files(&q), 57);
+    CHECK_INT(wire_keep(&w, &q), 0);
+    wire_reset(&w);
+    CHECK(wire_file(&q) == NULL);
+    CHECK_INT(wire_gather(&q, iov, 4), 1);
+    wire_sent(&w, &q, 4);
+    CHECK_INT(wire_gather(&q, iov, 4), 0);
+    wire_sent(&w, &q, 20);
+    struct span *file = wire_file(&q);
+    if (!CHECK(file != NULL))
+        return;
+    CHECK_INT(file->owner->fd, ends[1]);
+    CHECK_INT(file->file.offset, 120);
+    CHECK_INT(file->len, 30);
+    CHECK_INT(wire_hold(&w, &q, 9), 0);
+    CHECK(wire_file(&q) == NULL);
+    CHECK_INT(fill(&q, 9, "!", true), 1);
+    wire_sent(&w, &q, 31);
+    CHECK_INT(wire_file(&q)->file.offset, 0);
+    wire_sent(&w, &q, 7);
+    CHECK_INT(write(ends[1], "", 1), -1); /* closed */
+    CHECK(holds(&q, "tail"));
+    wire_drop(&w, &q);
+    CHECK_INT(wire_hold(&w, &q, 1), 0);
+    CHECK(q.tail == q.head);
+    wire_drop(&w, &q);
+    close(ends[0]);
+}
+
 /* A turn with each kind of allocation. Returns 0 or the first error; q holds what was appended. */
 static int eventful(struct wire *own, struct queue *q, struct queue *copy)
 {
@@ -368,6 +434,8 @@ int main(void)
     test_undo();
     test_keep();
     test_share();
+    test_lend_memory();
+    test_lend_file();
     test_oom();
     test_absurd_sizes();
     wire_free(&w);
