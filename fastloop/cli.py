@@ -109,7 +109,7 @@ class Announced(Server):
 def spare_the_collector() -> None:
     """Lets the garbage collector look at young objects only every 10,000 of them.
 
-    A turn brings up to some thousand lists (RESP commands), which die with the turn. At Python's
+    A turn brings up to some thousand tuples (RESP commands), which die with the turn. At Python's
     default of 700 each such batch would be walked, for nothing. Only the command line does this:
     a process that is not ours keeps its own settings.
     """

@@ -73,7 +73,7 @@ class Length(Framing):
 
 
 class Resp(Framing):
-    """Redis' protocol: a message is a list of bytes, a command; `max` (16 MiB) is for all of it."""
+    """Redis' protocol: a message is a command, a tuple of bytes; `max` (16 MiB) is for it all."""
 
     def __init__(self, max: int = 16 * MIB) -> None:
         super().__init__("resp", max)

@@ -96,10 +96,10 @@ def test_raising(stage_async: Stage, caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_raising_in_resp(stage_async: Stage) -> None:
-    async def handler(command: list[bytes]) -> str:
-        if command == [b"bad"]:
+    async def handler(command: tuple[bytes, ...]) -> str:
+        if command == (b"bad",):
             raise LookupError("no such thing")
-        if command == [b"own"]:
+        if command == (b"own",):
             raise fastloop.resp.Error("ERR own")
         return "OK"
 

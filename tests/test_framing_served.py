@@ -66,7 +66,7 @@ def reply_of(name: str, message: bytes) -> bytes:
 
 def echo(message: Any) -> bytes:
     """The message itself; of a RESP command, the name."""
-    word: bytes = message[0] if isinstance(message, list) else message
+    word: bytes = message[0] if isinstance(message, tuple) else message
     return word
 
 

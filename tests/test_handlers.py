@@ -19,7 +19,7 @@ Answers = Callable[..., bytes]
 
 def fail_on_bad(message: Any) -> Any:
     """Raises for some messages; echoes the others."""
-    word = message[0] if isinstance(message, list) else message
+    word = message[0] if isinstance(message, tuple) else message
     if word == b"bad":
         raise LookupError("no such thing")
     if word == b"stop":

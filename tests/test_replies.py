@@ -82,7 +82,7 @@ def test_resp_replies(answers: Answers, reply: object, answer: bytes) -> None:
 
 
 def test_resp_error_raised(answers: Answers, caplog: pytest.LogCaptureFixture) -> None:
-    def handler(command: list[bytes]) -> None:
+    def handler(command: tuple[bytes, ...]) -> None:
         raise resp.Error("ERR raised")
 
     assert answers(handler, b"PING\r\n", framing="resp") == b"-ERR raised\r\n"

@@ -28,11 +28,11 @@ static inline void feed_message(const struct framing *f, const struct message *m
     struct codec_value v = {0};
     uint32_t items = 0;
     int rc = codec_read(&r, &v);
-    assert(rc == 0 && (v.type == CODEC_BYTES || (v.type == CODEC_LIST && v.count == m->items)));
+    assert(rc == 0 && (v.type == CODEC_BYTES || (v.type == CODEC_TUPLE && v.count == m->items)));
     buf_put(text, "[", 1);
     if (v.type == CODEC_BYTES)
         buf_put(text, v.data, v.len);
-    for (uint32_t left = v.type == CODEC_LIST ? v.count : 0; left > 0; left--) {
+    for (uint32_t left = v.type == CODEC_TUPLE ? v.count : 0; left > 0; left--) {
         rc = codec_read(&r, &v);
         assert(rc == 0 && v.type == CODEC_BYTES);
         if (items++ > 0)

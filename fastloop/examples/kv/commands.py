@@ -28,7 +28,7 @@ NOT_FLOAT = "ERR value is not a valid float"
 NOT_POSITIVE = "ERR value is out of range, must be positive"
 
 
-def handle(args: list[bytes]) -> Value:
+def handle(args: tuple[bytes, ...]) -> Value:
     """Run one command and return its reply; raises Error for what Redis answers with an error."""
     command = COMMANDS.get(args[0]) or find(args)
     try:
@@ -49,7 +49,7 @@ def command(name: bytes) -> Callable[[C], C]:
     return enter
 
 
-def find(args: list[bytes]) -> Command:
+def find(args: tuple[bytes, ...]) -> Command:
     """Return the command for an unusual spelling of its name."""
     found = COMMANDS.get(args[0].upper())
     if found is None:
