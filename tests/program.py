@@ -26,7 +26,7 @@ def rss():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 handler = eval(sys.argv[1])
-with fastloop.Server(handler, "tcp://127.0.0.1:0", **json.loads(sys.argv[2])) as server:
+with fastloop.Server(handler, sys.argv[3], **json.loads(sys.argv[2])) as server:
     print(server.port, flush=True)
     for line in sys.stdin:
         print(json.dumps(eval(line)), flush=True)
@@ -36,9 +36,18 @@ with fastloop.Server(handler, "tcp://127.0.0.1:0", **json.loads(sys.argv[2])) as
 class Program:
     """Runs a server until the end of the ``with`` block."""
 
-    def __init__(self, handler: str, *, env: dict[str, str] | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        handler: str,
+        *,
+        bind: str = "tcp://127.0.0.1:0",
+        env: dict[str, str] | None = None,
+        **options: Any,
+    ) -> None:
         """The handler is an expression; the options are those of Server."""
-        command = [sys.executable, "-c", SOURCE, handler, json.dumps({"framing": "line"} | options)]
+        if bind.startswith("tcp:"):
+            options = {"framing": "line"} | options
+        command = [sys.executable, "-c", SOURCE, handler, json.dumps(options), bind]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
