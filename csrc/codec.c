@@ -61,6 +61,18 @@ static int read_string(struct codec_reader *r, struct codec_value *v, enum codec
     return 0;
 }
 
+/* What codec_ascii() writes; Python's version 2 does not. */
+static int read_short(struct codec_reader *r, struct codec_value *v)
+{
+    if (!has(r, 1) || !has(r, 1 + (size_t)(unsigned char)*r->at))
+        return FL_EOUTBOX;
+    v->type = CODEC_TEXT;
+    v->len = (unsigned char)*r->at++;
+    v->data = r->at;
+    r->at += v->len;
+    return 0;
+}
+
 static int read_container(struct codec_reader *r, struct codec_value *v, enum codec_type type)
 {
     /* Every value takes a byte at least: a count beyond what is left is a lie. */
@@ -144,7 +156,9 @@ int codec_read(struct codec_reader *r, struct codec_value *v)
         return FL_EOUTBOX;
     switch (*r->at++) {
     case 's': return read_string(r, v, CODEC_BYTES);
-    case 'u': return read_string(r, v, CODEC_TEXT);
+    case 'u':
+    case 'a': return read_string(r, v, CODEC_TEXT);
+    case 'z': return read_short(r, v);
     case 'N': return read_plain(v, CODEC_NONE);
     case 'i':
         if (!take_u32(r, &v->count))
@@ -209,6 +223,18 @@ int codec_skip(struct codec_reader *r)
     return skip(r, 0);
 }
 
+static char *write_text(char *p, const struct codec_value *v)
+{
+    unsigned char all = 0;
+    for (size_t i = 0; i < v->len; i++)
+        all |= (unsigned char)v->data[i];
+    if (all < 0x80)
+        return codec_ascii(p, v->data, (uint32_t)v->len);
+    p = codec_text_head(p, (uint32_t)v->len);
+    memcpy(p, v->data, v->len);
+    return p + v->len;
+}
+
 static int copy_one(const struct codec_value *v, struct buf *out)
 {
     char *start = buf_room(out, CODEC_INT + v->len);
@@ -220,10 +246,7 @@ static int copy_one(const struct codec_value *v, struct buf *out)
     case CODEC_BOOL: *p++ = v->integer ? 'T' : 'F'; break;
     case CODEC_INTEGER: p = codec_int(p, v->integer); break;
     case CODEC_BYTES: p = codec_bytes(p, v->data, (uint32_t)v->len); break;
-    case CODEC_TEXT:
-        p = codec_bytes(p, v->data, (uint32_t)v->len);
-        *start = 'u';
-        break;
+    case CODEC_TEXT: p = write_text(p, v); break;
     case CODEC_FLOAT: {
         uint64_t bits;
         memcpy(&bits, &v->real, sizeof bits);

@@ -16,7 +16,7 @@ struct buf;
 /* -- writing: the caller asks buf_room() for the sizes named here, then puts without checks -- */
 
 enum {
-    CODEC_HEAD = 5, /* a list, a tuple, an int32 or the head of a bytes value */
+    CODEC_HEAD = 5, /* a list, a tuple, an int32, or the head of a bytes value or a str */
     CODEC_INT = 15, /* any int64 */
 };
 
@@ -54,11 +54,39 @@ static inline char *codec_i32(char *p, int32_t n)
     return codec_u32(p + 1, (uint32_t)n);
 }
 
+/* The head of a bytes value: its bytes are to follow. */
+static inline char *codec_bytes_head(char *p, uint32_t len)
+{
+    *p = 's';
+    return codec_u32(p + 1, len);
+}
+
 /* CODEC_HEAD + len bytes. */
 static inline char *codec_bytes(char *p, const void *data, uint32_t len)
 {
-    *p = 's';
-    p = codec_u32(p + 1, len);
+    p = codec_bytes_head(p, len);
+    memcpy(p, data, len);
+    return p + len;
+}
+
+/* The head of a str: its len bytes of UTF-8, surrogates allowed, are to follow. */
+static inline char *codec_text_head(char *p, uint32_t len)
+{
+    *p = 'u';
+    return codec_u32(p + 1, len);
+}
+
+/* A str of ASCII; at most CODEC_HEAD + len bytes. Python reads it faster than UTF-8. */
+static inline char *codec_ascii(char *p, const void *data, uint32_t len)
+{
+    if (likely(len < 256)) {
+        p[0] = 'z';
+        p[1] = (char)len;
+        p += 2;
+    } else {
+        *p = 'a';
+        p = codec_u32(p + 1, len);
+    }
     memcpy(p, data, len);
     return p + len;
 }

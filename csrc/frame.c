@@ -20,7 +20,7 @@ static const struct kind {
     {"u8", &protocol_length, 1, false},   {"u16be", &protocol_length, 2, false},
     {"u16le", &protocol_length, 2, true}, {"u32be", &protocol_length, 4, false},
     {"u32le", &protocol_length, 4, true}, {"varint", &protocol_length, 0, false},
-    {"resp", &protocol_resp, 0, false},
+    {"resp", &protocol_resp, 0, false},   {"http", &protocol_http, 0, false},
 };
 
 static const struct kind *find_kind(const char *name)

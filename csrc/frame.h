@@ -1,7 +1,7 @@
 /* frame.h -- protocols as data: how bytes become messages and values become bytes. Level 2.
  *
  * Framing is pure: bytes in, views out; no I/O, no connection, no memory of its own. One table of
- * functions per protocol, one small file each (frame_raw, _line, _length, _resp). */
+ * functions per protocol, one small file each (frame_raw, _line, _length, _resp, _http). */
 #ifndef FL_FRAME_H
 #define FL_FRAME_H
 
@@ -148,7 +148,7 @@ struct framing {
     bool little_endian; /* length */
 };
 
-/* Fills *f from its name: "raw" "line" "u8" "u16be" "u16le" "u32be" "u32le" "varint" "resp".
+/* Fills *f from its name: "raw" "line" "u8" "u16be" "u16le" "u32be" "u32le" "varint" "resp" "http".
  * Returns 0, or -EINVAL for an unknown name, a delimiter of 0 or more than 8 bytes, or a maximum of
  * 0 or more than 1 GiB. */
 int framing_init(struct framing *f, const char *name, const char *delimiter, size_t delimiter_len,
@@ -158,6 +158,7 @@ extern const struct protocol protocol_raw;
 extern const struct protocol protocol_line;
 extern const struct protocol protocol_length;
 extern const struct protocol protocol_resp;
+extern const struct protocol protocol_http;
 
 /* -- shared by the protocols whose message is a run of bytes (raw, line, length) -- */
 
