@@ -483,7 +483,7 @@ static void test_deliver_oom(void)
     CHECK(oom_disarm());
     CHECK_INT(inbox.len, 0);
     CHECK_INT(protocol_resp.deliver(&m, &inbox), 0);
-    CHECK_STR(inbox.data, inbox.len, LIST("\1") "s\4\0\0\0PING");
+    CHECK_STR(inbox.data, inbox.len, "(\1\0\0\0s\4\0\0\0PING");
     buf_free(&inbox);
 }
 
