@@ -161,7 +161,7 @@ static void test_unknown_types(void)
         char data[16] = {(char)code};
         struct codec_value v;
         size_t used;
-        bool known = code != 0 && strchr("suNi([TFlg{0<>S", code) != NULL;
+        bool known = code != 0 && strchr("suazNi([TFlg{0<>S", code) != NULL;
         CHECK_INT(read_one(data, sizeof data, &v, &used), known && code != '{' ? 0 : FL_EOUTBOX);
         CHECK_INT(read_one(data, 0, &v, &used), FL_EOUTBOX);
     }
@@ -185,8 +185,8 @@ static const char sample[] = "[\x0a\0\0\0N"
                              "g\0\0\0\0\0\0\x04\xc0"
                              "s\2\0\0\0ab"
                              "(\2\0\0\0Si\2\0\0\0"
-                             "{u\1\0\0\0k[\1\0\0\0NN{NN00"
-                             "<\1\0\0\0u\0\0\0\0";
+                             "{z\1k[\1\0\0\0NN{NN00"
+                             "<\1\0\0\0u\2\0\0\0\303\251";
 
 /* Every proper prefix of a value is refused, by codec_skip() and by codec_copy(). */
 static void test_prefixes(void)
@@ -211,6 +211,30 @@ static void test_copy(void)
     CHECK_INT(codec_copy(&r, &out), 0);
     CHECK_MEM(out.data, out.len, sample, sizeof sample - 1);
     CHECK(r.at == r.end);
+    buf_free(&out);
+}
+
+/* Texts are copied in the shortest form that Python reads. */
+static void test_copy_text(void)
+{
+    struct buf out = {0};
+    char in[CODEC_HEAD + 256] = "u";
+    memset(in + CODEC_HEAD, 'x', 256);
+    codec_u32(in + 1, 256);
+    struct codec_reader r = {in, in + sizeof in};
+    CHECK_INT(codec_copy(&r, &out), 0);
+    in[0] = 'a';
+    CHECK_MEM(out.data, out.len, in, sizeof in);
+    codec_u32(in + 1, 255);
+    r = (struct codec_reader){in, in + sizeof in - 1};
+    out.len = 0;
+    CHECK_INT(codec_copy(&r, &out), 0);
+    CHECK_MEM(out.data, 2, "z\xff", 2);
+    CHECK_MEM(out.data + 2, out.len - 2, in + CODEC_HEAD, 255);
+    struct codec_reader again = {out.data, out.data + out.len};
+    struct codec_value v = {0};
+    CHECK_INT(codec_read(&again, &v), 0);
+    CHECK(v.type == CODEC_TEXT && v.len == 255 && again.at == again.end);
     buf_free(&out);
 }
 
@@ -277,6 +301,7 @@ int main(void)
     test_unknown_types();
     test_prefixes();
     test_copy();
+    test_copy_text();
     test_copy_oom();
     check_deep("[\1\0\0\0", 5);
     check_deep("{", 1);
