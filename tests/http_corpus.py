@@ -10,7 +10,8 @@ r"""The request corpus: bytes as a client sends them, and what they mean, in tes
     --- 400                                    refused with this status, and nothing read behind it
 
 ``\{8192*a}`` repeats, and ``\[+1|-1|0x1\]`` makes one case of each alternative (``\m`` is that
-alternative, in what follows). Behind ``---`` stand, in this order, the requests that are there, and how it ends:
+alternative, in what follows). Behind ``---`` stand, in this order, the requests that are there, and
+how it ends:
 
     --- POST /path?query      method and target as sent
     Name: value               all fields, if the case is about them
@@ -25,6 +26,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 FOLDER = Path(__file__).with_name("http")
@@ -46,6 +48,7 @@ class Wanted:
 class Case:
     """Bytes, and what has to be made of them."""
 
+    file: str
     name: str
     data: bytes
     requests: tuple[Wanted, ...]
@@ -57,6 +60,7 @@ class Case:
 class Block:
     """A case as it stands in its file."""
 
+    file: str
     name: str
     data: list[str] = field(default_factory=list)
     events: list[list[str]] = field(default_factory=list)
@@ -72,10 +76,10 @@ class Block:
         """The case with these bytes."""
         events = [[line.replace(r"\m", chosen) for line in lines] for lines in self.events]
         end = ""
-        if events and re.fullmatch(r"[\d|]+|more|close", events[-1][0]):
+        if events and re.fullmatch(r"\d{3}|more|close", events[-1][0]):
             end = events[-1][0]
             events = events[:-1]
-        return Case(name, data, tuple(map(wanted, events)), end)
+        return Case(self.file, name, data, tuple(map(wanted, events)), end)
 
 
 def wanted(lines: list[str]) -> Wanted:
@@ -99,7 +103,7 @@ def unescape(text: str) -> bytes:
 
 
 def alternatives(text: str) -> Iterator[tuple[str, str]]:
-    r"""The text with each of ``\[one|other\]``, and which; with none, itself. One place in a case."""
+    r"""The text with each of ``\[one|other\]``, and which; without such a place, itself."""
     match = re.search(r"\\\[(.*?)\\\]", text)
     if match is None:
         yield text, ""
@@ -108,14 +112,14 @@ def alternatives(text: str) -> Iterator[tuple[str, str]]:
         yield text[: match.start()] + each + text[match.end() :], each
 
 
-def blocks(text: str) -> Iterator[Block]:
+def blocks(path: Path) -> Iterator[Block]:
     """The cases of a file, as they stand there."""
-    block = Block("")
-    for line in text.splitlines():
+    block = Block(path.stem, "")
+    for line in path.read_text("ascii").splitlines():
         if line.startswith("=== "):
             if block.name:
                 yield block
-            block = Block(line[4:])
+            block = Block(path.stem, line[4:])
         elif line.startswith("--- "):
             block.events.append([line[4:]])
         elif line and not line.startswith("#"):
@@ -123,11 +127,10 @@ def blocks(text: str) -> Iterator[Block]:
     yield block
 
 
-def corpus() -> list[Case]:
+FILES = sorted(FOLDER.glob("*.txt"))
+
+
+@cache
+def corpus() -> tuple[Case, ...]:
     """All cases of all files, sorted by file."""
-    return [
-        case
-        for path in sorted(FOLDER.glob("*.txt"))
-        for block in blocks(path.read_text("ascii"))
-        for case in block.cases()
-    ]
+    return tuple(case for path in FILES for block in blocks(path) for case in block.cases())
