@@ -29,6 +29,21 @@ COST = (CPU, RPS, P50, P99, BUSY)
 
 
 @dataclass(frozen=True)
+class Ratio:
+    """A column that compares the first figure with that of one contender."""
+
+    base: str
+    """Whose figure is the 1.00."""
+    reach: float | None = None
+    """What fastloop wants to reach, at most."""
+
+    @property
+    def label(self) -> str:
+        """The head of the column."""
+        return f"/ {self.base}" + (f" (≤ {self.reach:.2f})" if self.reach is not None else "")
+
+
+@dataclass(frozen=True)
 class Case:
     """A table of a suite: one row for each contender."""
 
@@ -36,7 +51,6 @@ class Case:
     title: str
     contenders: tuple[Contender, ...]
     measure: Callable[[Server], Sample]
-    base: str
-    """The contender whose first figure is the 1.00 of the ratios."""
+    ratios: tuple[Ratio, ...]
     metrics: tuple[Metric, ...] = COST
     """The first is the one to steer by: it is plotted, and ratios are of it."""

@@ -14,6 +14,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from harness import CLIENT_CORE, BenchError, Server, build, pinned, program, run
 from measure import Usage, usage
@@ -21,31 +22,42 @@ from measure import Usage, usage
 Sample = dict[str, float]
 
 
-def echo(
-    server: Server,
-    *,
-    framing: str,
-    connections: int,
-    depth: int,
-    seconds: float,
-    size: int = 64,
+def echoing(framing: str, size: int = 64) -> list[str]:
+    """Return what makes the load generator send messages that shall come back."""
+    return [f"--framing={framing}", f"--size={size}"]
+
+
+def getting(path: str, expect: Path) -> list[str]:
+    """Return what makes the load generator ask by HTTP for what is in a file."""
+    return ["--framing=http", f"--path={path}", f"--expect={expect}"]
+
+
+def posting(path: str, size: int) -> list[str]:
+    """Return what makes the load generator send bodies by HTTP that shall come back."""
+    return ["--framing=http", f"--path={path}", f"--size={size}"]
+
+
+def load(
+    server: Server, what: list[str], *, connections: int, depth: int = 1, seconds: float
 ) -> Sample:
-    """Echo for some seconds, after a third of that to warm up, with every answer checked."""
-    args = [f"--framing={framing}", f"--connections={connections}", f"--depth={depth}"]
-    args += [f"--size={size}", f"--seconds={seconds}", f"--warmup={seconds / 3}"]
-    with _load(server, args) as load:
-        _line(load)  # "measuring": the warm-up is over
+    """Say this for some seconds, after a third of that to warm up, with every answer checked."""
+    args = [*what, f"--connections={connections}", f"--depth={depth}"]
+    with _load(server, [*args, f"--seconds={seconds}", f"--warmup={seconds / 3}"]) as generator:
+        _line(generator)  # "measuring": the warm-up is over
         before = usage(server.pid)
-        result = json.loads(_line(load))
+        result = json.loads(_line(generator))
         cost = usage(server.pid) - before
     return _sample(cost, result["messages"], result["seconds"], result)
 
 
 @contextmanager
-def idle(server: Server, *, framing: str, connections: int) -> Iterator[None]:
-    """Hold connections that exchanged one message each and then say nothing."""
-    with _load(server, [f"--framing={framing}", f"--idle={connections}"]) as load:
-        json.loads(_line(load))
+def idle(server: Server, what: list[str], *, connections: int) -> Iterator[None]:
+    """Hold connections that exchanged one message each and then say nothing.
+
+    Raises BenchError if the server did not leave them all open.
+    """
+    with _load(server, [*what, f"--idle={connections}"]) as generator:
+        json.loads(_line(generator))
         yield
 
 
@@ -75,7 +87,9 @@ def _load(server: Server, args: list[str]) -> Iterator[subprocess.Popen[str]]:
     )
     try:
         yield load
-        load.communicate(timeout=30)  # ends its stdin, which ends an idle load
+        _, error = load.communicate(timeout=30)  # ends its stdin, which ends an idle load
+        if load.returncode != 0:
+            raise BenchError(error.strip())
     finally:
         load.kill()
         load.communicate()

@@ -1,12 +1,20 @@
-/* floor.c -- the floor: the least an echo server on epoll can cost, to be the yardstick of others.
+/* floor.c -- the floor: the least a server on epoll can cost, to be the yardstick of others.
  *
- * It does what fastloop does for an echo, with the answer made in C instead of in Python: a wait, a
- * read into one scratch buffer, framing in place, one send for each connection that was ready.
+ * It does what fastloop does for an echo or for a request of HTTP, with the answer made in C
+ * instead of in Python: a wait, a read into one scratch buffer, framing in place, one send for each
+ * connection that was ready. It prints "listening PORT" and serves until it is killed.
  *
- *     floor PORT raw|line          prints "listening PORT" and serves until it is killed
+ *     floor PORT raw|line         echo
+ *     floor PORT http TYPE BODY   the same response to every request; requests have no body
+ *     floor PORT post             what a request's Content-Length announces comes back
+ *
+ * Of a request only the empty line at its end is looked for (and, for post, Content-Length): that
+ * is less than a server must do, so the floor of HTTP lies below what can be reached. The bytes of
+ * a response are those that fastloop sends, with the date of the start.
  *
  * Workload: short messages, answers that fit in the socket buffer. So an idle connection owns no
- * memory but its struct, and memory is allocated only for an incomplete line or an unsent answer.
+ * memory but its struct, and memory is allocated only for an incomplete message or an unsent
+ * answer.
  *
  * Invariants: a connection is watched either for reading or, while an answer waits, for writing,
  * never both; there is one thread. A program, not a library: what cannot go on exits. */
@@ -19,14 +27,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
-    SCRATCH = 65536, /* bytes read at once: also the longest line */
-    EVENTS = 512,    /* of one wait */
-    ACCEPTS = 64,    /* of one turn, so that a flood of connections does not starve the others */
+    SCRATCH = 65536,   /* bytes read at once: also the longest message */
+    ANSWERS = 1 << 20, /* bytes of all answers to one read */
+    HEAD = 512,        /* of a response */
+    EVENTS = 512,      /* of one wait */
+    ACCEPTS = 64,      /* of one turn, so that a flood of connections does not starve the others */
     BACKLOG = 1024,
     MAX_FD = 1 << 20,
 };
@@ -38,18 +50,26 @@ struct kept {
 };
 
 struct conn {
-    struct kept tail;   /* of a line that is not complete */
+    struct kept tail;   /* of a message that is not complete */
     struct kept unsent; /* what the kernel did not take */
 };
+
+struct floor;
+
+/* Answers every complete message of the n bytes in f->in, in f->out. Returns how many bytes those
+ * were; *made is how many came out. */
+typedef size_t framer(struct floor *f, size_t n, size_t *made);
 
 struct floor {
     int epoll;
     int listener;
-    bool lines;
-    struct conn *conns; /* indexed by descriptor */
+    framer *frame; /* NULL: what comes is sent back */
+    size_t head_len, answer_len;
+    char answer[2 * HEAD]; /* of HTTP: a head, and a body if all have the same */
+    struct conn *conns;    /* indexed by descriptor */
     size_t capacity;
     char in[2 * SCRATCH]; /* a tail and what is read behind it */
-    char out[2 * SCRATCH];
+    char out[ANSWERS];
 };
 
 static void die(const char *what)
@@ -110,8 +130,7 @@ static bool answer(struct floor *f, int fd, const char *data, size_t len)
     return true;
 }
 
-/* Copies every complete line of the n bytes in f->in to f->out, without its CR and with its LF.
- * Returns how many bytes were looked at; *made is how many came out. */
+/* A framer: a line comes back without its CR and with its LF. */
 static size_t frame_lines(struct floor *f, size_t n, size_t *made)
 {
     char *at = f->in, *end = f->in + n, *to = f->out, *newline;
@@ -128,9 +147,56 @@ static size_t frame_lines(struct floor *f, size_t n, size_t *made)
     return (size_t)(at - f->in);
 }
 
-static void echo_lines(struct floor *f, int fd, size_t n)
+/* A framer: an empty line ends a request, and every request has the same answer. */
+static size_t frame_requests(struct floor *f, size_t n, size_t *made)
 {
-    size_t made, used = frame_lines(f, n, &made);
+    char *at = f->in, *end = f->in + n, *to = f->out, *blank;
+    while ((blank = memmem(at, (size_t)(end - at), "\r\n\r\n", 4)) != NULL) {
+        if ((size_t)(f->out + ANSWERS - to) < f->answer_len)
+            break; /* no client of the benchmark asks for that much at once */
+        memcpy(to, f->answer, f->answer_len);
+        to += f->answer_len;
+        at = blank + 4;
+    }
+    *made = (size_t)(to - f->out);
+    return (size_t)(at - f->in);
+}
+
+/* The Content-Length of a head that ends at `blank`; 0 if it has none. */
+static size_t content_length(const char *head, const char *blank)
+{
+    static const char name[] = "\r\nContent-Length:";
+    while (head < blank && (head = memchr(head, '\r', (size_t)(blank - head))) != NULL) {
+        if (strncasecmp(head, name, sizeof name - 1) == 0)
+            return strtoul(head + sizeof name - 1, NULL, 10);
+        head++;
+    }
+    return 0;
+}
+
+/* A framer: the body of a request is that of its answer. */
+static size_t frame_posts(struct floor *f, size_t n, size_t *made)
+{
+    char *at = f->in, *end = f->in + n, *to = f->out, *blank;
+    while ((blank = memmem(at, (size_t)(end - at), "\r\n\r\n", 4)) != NULL) {
+        size_t len = content_length(at, blank);
+        char *body = blank + 4;
+        if ((size_t)(end - body) < len || (size_t)(f->out + ANSWERS - to) < 2 * HEAD + len)
+            break;
+        memcpy(to, f->answer, f->head_len);
+        to += f->head_len;
+        to += sprintf(to, "Content-Length: %zu\r\n\r\n", len);
+        memcpy(to, body, len);
+        to += len;
+        at = body + len;
+    }
+    *made = (size_t)(to - f->out);
+    return (size_t)(at - f->in);
+}
+
+static void echo_messages(struct floor *f, int fd, size_t n)
+{
+    size_t made, used = f->frame(f, n, &made);
     struct kept *tail = &f->conns[fd].tail;
     if (n - used > SCRATCH) {
         hang_up(f, fd);
@@ -152,8 +218,8 @@ static void on_readable(struct floor *f, int fd)
         return;
     if (n <= 0)
         hang_up(f, fd);
-    else if (f->lines)
-        echo_lines(f, fd, tail->len + (size_t)n);
+    else if (f->frame != NULL)
+        echo_messages(f, fd, tail->len + (size_t)n);
     else
         answer(f, fd, f->in, (size_t)n);
 }
@@ -227,14 +293,47 @@ static void serve(struct floor *f)
     }
 }
 
+/* Lays out what responses have in common; with a body, that is all. */
+static void compose(struct floor *f, const char *type, const char *body)
+{
+    char date[64];
+    time_t now = time(NULL);
+    strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime(&now));
+    int n = snprintf(f->answer, HEAD, "HTTP/1.1 200 OK\r\nDate: %s\r\nContent-Type: %s\r\n", date,
+                     type);
+    f->head_len = (size_t)n;
+    if (body != NULL)
+        n += snprintf(f->answer + n, HEAD, "Content-Length: %zu\r\n\r\n%s", strlen(body), body);
+    f->answer_len = (size_t)n;
+    if (f->head_len >= HEAD || f->answer_len >= f->head_len + HEAD)
+        die("the answer is too long");
+}
+
+/* Returns false if the arguments are not understood. */
+static bool parse(struct floor *f, int argc, char **argv)
+{
+    const char *mode = argc > 2 ? argv[2] : "";
+    if (argc == 5 && strcmp(mode, "http") == 0) {
+        f->frame = frame_requests;
+        compose(f, argv[3], argv[4]);
+    } else if (argc == 3 && strcmp(mode, "post") == 0) {
+        f->frame = frame_posts;
+        compose(f, "application/octet-stream", NULL);
+    } else if (argc == 3 && strcmp(mode, "line") == 0) {
+        f->frame = frame_lines;
+    } else {
+        return argc == 3 && strcmp(mode, "raw") == 0;
+    }
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     static struct floor f; /* zeroed, and too large for a stack */
-    if (argc != 3 || (strcmp(argv[2], "raw") != 0 && strcmp(argv[2], "line") != 0)) {
-        fprintf(stderr, "usage: floor PORT raw|line\n");
+    if (!parse(&f, argc, argv)) {
+        fprintf(stderr, "usage: floor PORT raw|line|post    or: floor PORT http TYPE BODY\n");
         return 2;
     }
-    f.lines = strcmp(argv[2], "line") == 0;
     f.listener = listen_on((uint16_t)atoi(argv[1]));
     f.epoll = epoll_create1(EPOLL_CLOEXEC);
     if (f.epoll < 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import resource
 import shutil
 import socket
@@ -19,6 +20,8 @@ from types import TracebackType
 
 BENCH = Path(__file__).resolve().parent
 CONTENDERS = BENCH / "contenders"
+BUILD = BENCH / "build"
+WWW = BUILD / "www"
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, CLIENT_CORE = CORES[0], CORES[-1]
 CFLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra"]
@@ -43,25 +46,54 @@ class Contender:
 
 @cache
 def build(name: str) -> str:
-    """Compile bench/NAME.c unless that was done since it changed; return the program's path."""
-    source, program = BENCH / f"{name}.c", BENCH / "build" / name
-    if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
+    """Compile bench/NAME.c, and NAME_*.c with it, unless that was done since they changed.
+
+    Returns the program's path.
+    """
+    sources, program = sorted(BENCH.glob(f"{name}*.c")), BUILD / name
+    changed = max(file.stat().st_mtime for file in BENCH.glob(f"{name}*.[ch]"))
+    if not program.exists() or program.stat().st_mtime < changed:
         program.parent.mkdir(exist_ok=True)
-        run([os.environ.get("CC", "cc"), *CFLAGS, "-o", str(program), str(source)])
+        run([os.environ.get("CC", "cc"), *CFLAGS, "-o", str(program), *map(str, sources)])
     return str(program)
 
 
 @cache
-def peer_python() -> str:
-    """Return the interpreter of bench/.venv, with what bench/requirements.txt pins installed."""
-    wanted = (BENCH / "requirements.txt").read_text()
+def document(name: str, size: int, text: bytes = b"") -> Path:
+    """Return a file of bench/build/www/ that begins with a text and goes on as random bytes.
+
+    The bytes are the same in every session. Files there are served, and tell what answers hold.
+    """
+    file = WWW / name
+    content = text + random.Random(name).randbytes(size - len(text))
+    if not file.exists() or file.read_bytes() != content:
+        WWW.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    return file
+
+
+@cache
+def peer_python(*packages: str) -> str:
+    """Return the interpreter of bench/.venv, with packages as bench/requirements.txt pins them.
+
+    Each is installed by itself, so that one which cannot be keeps only its own contender away.
+    """
     venv, python = BENCH / ".venv", BENCH / ".venv" / "bin" / "python"
-    stamp = venv / "requirements.txt"
-    if not stamp.exists() or stamp.read_text() != wanted:
-        run([sys.executable, "-m", "venv", "--clear", str(venv)])
-        run([str(python), "-m", "pip", "install", "-q", "-r", str(BENCH / "requirements.txt")])
-        stamp.write_text(wanted)
+    if not python.exists():
+        run([sys.executable, "-m", "venv", str(venv)])
+    lines = (BENCH / "requirements.txt").read_text().splitlines()
+    pins = {line.partition("==")[0]: line for line in lines if "==" in line}
+    for package in packages:
+        stamp = venv / f"{package}.installed"
+        if not stamp.exists() or stamp.read_text() != pins[package]:
+            run([str(python), "-m", "pip", "install", "-q", pins[package]])
+            stamp.write_text(pins[package])
     return str(python)
+
+
+def peer_program(name: str, *packages: str) -> str:
+    """Return the path of a program that these packages bring, installed in bench/.venv."""
+    return str(Path(peer_python(*packages)).with_name(name))
 
 
 @cache

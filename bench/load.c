@@ -1,6 +1,7 @@
-/* load.c -- a load generator for framed echo: asks, checks every byte of the answer, and measures.
+/* load.c -- a load generator: asks, checks every byte of the answers, and measures.
  *
  *     load --port 7000 --connections 64 --size 64 --depth 16 --framing line --seconds 3
+ *     load --port 7000 --framing http --path /1k.bin --expect 1k.bin
  *     load --port 7000 --idle 10000 --framing raw
  *
  * Closed loop: a connection sends `depth` messages at once and the next ones when all are answered,
@@ -9,11 +10,13 @@
  * "measuring" when the warm-up is over, so that whoever started us can read the server's counters
  * at both ends of the same window, and one line of JSON at the end.
  *
- * With --idle, every connection exchanges one message and is then held open until stdin ends.
+ * With --idle, every connection exchanges one batch and is then held open until stdin ends; that
+ * the server closed one of them is an error.
  *
- * Invariants: a message is a function of its connection and its number, so an answer that is lost,
- * doubled, swapped or sent to another connection is noticed, and ends the program with status 1.
- * One thread. A program, not a library: what cannot go on exits. */
+ * What is said is the business of load_echo.c and load_http.c. A wrong answer ends the program with
+ * status 1. One thread. A program, not a library: what cannot go on exits. */
+#include "load.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -33,57 +36,28 @@
 
 enum {
     EVENTS = 256,    /* of one wait */
-    CHUNK = 65536,   /* bytes read at once */
-    STAMP = 16,      /* hexadecimal digits that tell one message from another: its least size */
-    FRAME = 64,      /* at most, around a message */
     PATIENCE_S = 30, /* how long to wait for any answer before giving up */
-    PRECISION = 64,  /* histogram buckets for each power of two: 1.6 % wide */
-    BUCKETS = PRECISION * 60,
 };
 
-struct options {
-    const char *host;
-    const char *framing;
-    long port, connections, size, depth, idle;
-    double seconds, warmup;
-};
-
-/* What stands around a message, on the way there and on the way back. */
-struct frame {
-    char ask[FRAME], answer[FRAME];
-    const char *end;
-    size_t ask_len, answer_len, end_len;
-};
-
-struct conn {
-    int fd;
-    uint32_t number;
-    uint64_t sequence; /* of the first message of the batch */
-    uint64_t started;  /* ns, when the batch was begun */
-    size_t sent;       /* bytes of the batch */
-    uint32_t answered; /* messages of the batch */
-    size_t got;        /* bytes of the answer that is coming in */
-    bool waits;        /* for the kernel to take the rest of the batch */
-};
-
-struct load {
-    struct options options;
-    struct frame frame;
-    struct conn *conns;
-    int epoll;
-    char *batch;    /* scratch: a batch as it is sent */
-    char *expected; /* scratch: one answer as it should be */
-    char *filler;   /* what messages hold behind their stamp */
-    uint64_t messages;
-    uint64_t slowest; /* ns */
-    uint64_t histogram[BUCKETS];
-    char chunk[CHUNK];
-};
-
-static void die(const char *what)
+_Noreturn void load_die(const char *what)
 {
     fprintf(stderr, "load: %s: %s\n", what, strerror(errno));
     exit(1);
+}
+
+_Noreturn void load_wrong(const struct conn *c, const char *what)
+{
+    fprintf(stderr, "load: connection %u: wrong answer to message %llu: %s\n", c->number,
+            (unsigned long long)(c->sequence + c->answered), what);
+    exit(1);
+}
+
+void *load_allocate(size_t n)
+{
+    void *p = calloc(1, n > 0 ? n : 1);
+    if (p == NULL)
+        load_die("calloc");
+    return p;
 }
 
 static uint64_t now_ns(void)
@@ -120,77 +94,26 @@ static double percentile(const struct load *l, double share)
     return (double)l->slowest / 1000;
 }
 
-/* -- messages -- */
+/* -- for the dialects -- */
 
-static void frame_init(struct frame *f, const char *name, size_t size)
+void load_stamp(char *to, const struct conn *c, uint32_t i)
 {
-    *f = (struct frame){.end = ""};
-    if (strcmp(name, "line") == 0) {
-        f->end = "\n";
-    } else if (strcmp(name, "resp") == 0) {
-        snprintf(f->ask, FRAME, "*2\r\n$4\r\nPING\r\n$%zu\r\n", size);
-        snprintf(f->answer, FRAME, "$%zu\r\n", size);
-        f->end = "\r\n";
-    } else if (strcmp(name, "raw") != 0) {
-        fprintf(stderr, "load: --framing is one of raw, line, resp\n");
-        exit(2);
-    }
-    f->ask_len = strlen(f->ask);
-    f->answer_len = strlen(f->answer);
-    f->end_len = strlen(f->end);
+    uint64_t stamp = (uint64_t)c->number << 40 ^ (c->sequence + i);
+    for (int at = STAMP - 1; at >= 0; at--, stamp >>= 4)
+        to[at] = "0123456789abcdef"[stamp & 15];
 }
 
-/* Writes a message between its frame, the n bytes of `head` before it. Returns what comes next. */
-static char *put(const struct load *l, char *to, const char *head, size_t n, uint32_t number,
-                 uint64_t sequence)
+void load_fill(char *to, size_t n)
 {
-    uint64_t stamp = (uint64_t)number << 40 ^ sequence;
-    size_t rest = (size_t)l->options.size - STAMP;
-    memcpy(to, head, n);
-    to += n;
-    for (int i = STAMP - 1; i >= 0; i--, stamp >>= 4)
-        to[i] = "0123456789abcdef"[stamp & 15];
-    memcpy(to + STAMP, l->filler, rest);
-    memcpy(to + STAMP + rest, l->frame.end, l->frame.end_len);
-    return to + STAMP + rest + l->frame.end_len;
+    for (size_t i = 0; i < n; i++)
+        to[i] = (char)('a' + i % 26);
 }
 
-static size_t put_batch(const struct load *l, const struct conn *c)
+void load_answered(struct load *l, struct conn *c, uint64_t now)
 {
-    char *to = l->batch;
-    for (uint32_t i = 0; i < (uint32_t)l->options.depth; i++)
-        to = put(l, to, l->frame.ask, l->frame.ask_len, c->number, c->sequence + i);
-    return (size_t)(to - l->batch);
-}
-
-static size_t put_expected(const struct load *l, const struct conn *c)
-{
-    const struct frame *f = &l->frame;
-    return (size_t)(put(l, l->expected, f->answer, f->answer_len, c->number,
-                        c->sequence + c->answered) -
-                    l->expected);
-}
-
-/* Compares n bytes that came in with what should come; counts the messages they complete. */
-static void check(struct load *l, struct conn *c, const char *data, size_t n, uint64_t now)
-{
-    while (n > 0) {
-        size_t len = put_expected(l, c), part = len - c->got < n ? len - c->got : n;
-        if (c->answered == (uint32_t)l->options.depth ||
-            memcmp(l->expected + c->got, data, part) != 0) {
-            fprintf(stderr, "load: connection %u: wrong answer to message %llu\n", c->number,
-                    (unsigned long long)(c->sequence + c->answered));
-            exit(1);
-        }
-        c->got += part;
-        data += part;
-        n -= part;
-        if (c->got == len) {
-            c->got = 0;
-            c->answered++;
-            note(l, now - c->started);
-        }
-    }
+    c->got = 0;
+    c->answered++;
+    note(l, now - c->started);
 }
 
 /* -- connections -- */
@@ -205,11 +128,11 @@ static int connect_to(const struct options *o)
         exit(2);
     }
     if (fd < 0)
-        die("socket");
+        load_die("socket");
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
-        die("connect");
+        load_die("connect");
     return fd;
 }
 
@@ -217,22 +140,53 @@ static void watch(struct load *l, int op, struct conn *c)
 {
     struct epoll_event event = {.events = EPOLLIN | (c->waits ? EPOLLOUT : 0u), .data.ptr = c};
     if (epoll_ctl(l->epoll, op, c->fd, &event) < 0)
-        die("epoll_ctl");
+        load_die("epoll_ctl");
 }
 
 /* Sends what is left of the batch, as far as the kernel takes it. */
 static void push(struct load *l, struct conn *c)
 {
-    size_t len = put_batch(l, c);
+    size_t len = l->dialect->ask(l, c);
     ssize_t n = send(c->fd, l->batch + c->sent, len - c->sent, MSG_NOSIGNAL);
     if (n < 0 && errno != EAGAIN)
-        die("send");
+        load_die("send");
     if (n > 0)
         c->sent += (size_t)n;
     if (c->waits != (c->sent < len)) {
         c->waits = c->sent < len;
         watch(l, EPOLL_CTL_MOD, c);
     }
+}
+
+/* Keeps the n bytes at `data` for when more have come. */
+static void keep(struct conn *c, const char *data, size_t n)
+{
+    free(c->kept);
+    c->kept = NULL;
+    c->kept_len = n;
+    if (n > 0)
+        c->kept = memcpy(load_allocate(n), data, n);
+}
+
+/* Reads once, and checks what came. Returns false if nothing did. */
+static bool pull(struct load *l, struct conn *c)
+{
+    size_t had = c->kept_len;
+    if (had > 0)
+        memcpy(l->chunk, c->kept, had);
+    ssize_t n = recv(c->fd, l->chunk + had, CHUNK, 0);
+    if (n < 0 && errno == EAGAIN)
+        return false;
+    if (n < 0)
+        load_die("recv");
+    if (n == 0) {
+        fprintf(stderr, "load: connection %u: closed by the server\n", c->number);
+        exit(1);
+    }
+    size_t len = had + (size_t)n, used = l->dialect->check(l, c, l->chunk, len, now_ns());
+    if (had > 0 || used < len)
+        keep(c, l->chunk + used, len - used);
+    return true;
 }
 
 static void begin(struct load *l, struct conn *c)
@@ -250,16 +204,8 @@ static void on_event(struct load *l, struct conn *c, uint32_t events)
         push(l, c);
     if (!(events & ~(uint32_t)EPOLLOUT))
         return;
-    ssize_t n = recv(c->fd, l->chunk, CHUNK, 0);
-    if (n < 0 && errno == EAGAIN)
+    if (!pull(l, c))
         return;
-    if (n < 0)
-        die("recv");
-    if (n == 0) {
-        fprintf(stderr, "load: connection %u: closed by the server\n", c->number);
-        exit(1);
-    }
-    check(l, c, l->chunk, (size_t)n, now_ns());
     if (c->answered == (uint32_t)l->options.depth)
         begin(l, c);
 }
@@ -273,7 +219,7 @@ static void run_until(struct load *l, uint64_t end)
     for (uint64_t now = now_ns(), heard = now; now < end; now = now_ns()) {
         int n = epoll_wait(l->epoll, events, EVENTS, (int)((end - now) / 1000000) + 1);
         if (n < 0 && errno != EINTR)
-            die("epoll_wait");
+            load_die("epoll_wait");
         for (int i = 0; i < n; i++)
             on_event(l, events[i].data.ptr, events[i].events);
         if (n > 0)
@@ -291,7 +237,7 @@ static void open_connections(struct load *l)
         struct conn *c = &l->conns[i];
         *c = (struct conn){.fd = connect_to(&l->options), .number = i};
         if (fcntl(c->fd, F_SETFL, O_NONBLOCK) < 0)
-            die("fcntl");
+            load_die("fcntl");
         watch(l, EPOLL_CTL_ADD, c);
     }
 }
@@ -327,52 +273,41 @@ static void hold_idle(struct load *l)
     for (uint32_t i = 0; i < (uint32_t)l->options.connections; i++) {
         struct conn *c = &l->conns[i];
         *c = (struct conn){.fd = connect_to(&l->options), .number = i};
-        size_t len = put_batch(l, c);
+        size_t len = l->dialect->ask(l, c);
         if (send(c->fd, l->batch, len, MSG_NOSIGNAL) != (ssize_t)len)
-            die("send");
-        while (c->answered < (uint32_t)l->options.depth) {
-            ssize_t n = recv(c->fd, l->chunk, CHUNK, 0);
-            if (n <= 0)
-                die("recv");
-            check(l, c, l->chunk, (size_t)n, now_ns());
-        }
+            load_die("send");
+        while (c->answered < (uint32_t)l->options.depth)
+            if (!pull(l, c))
+                load_die("no answer");
     }
     printf("{\"connections\": %ld, \"messages\": %llu}\n", l->options.connections,
            (unsigned long long)l->messages);
     fflush(stdout);
     while (getchar() != EOF)
         ;
+    for (uint32_t i = 0; i < (uint32_t)l->options.connections; i++)
+        if (recv(l->conns[i].fd, l->chunk, CHUNK, MSG_DONTWAIT) >= 0 || errno != EAGAIN) {
+            fprintf(stderr, "load: connection %u was not left idle by the server\n", i);
+            exit(1);
+        }
 }
 
 /* -- the command line -- */
 
-static void *allocate(size_t n)
-{
-    void *p = calloc(1, n);
-    if (p == NULL)
-        die("calloc");
-    return p;
-}
-
 static void prepare(struct load *l)
 {
     const struct options *o = &l->options;
-    size_t message = (size_t)o->size + 2 * FRAME;
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
-    frame_init(&l->frame, o->framing, (size_t)o->size);
-    l->conns = allocate((size_t)o->connections * sizeof *l->conns);
-    l->batch = allocate((size_t)o->depth * message);
-    l->expected = allocate(message);
-    l->filler = allocate((size_t)o->size);
-    for (long i = 0; i < o->size; i++)
-        l->filler[i] = (char)('a' + i % 26);
+    l->dialect = strcmp(o->framing, "http") == 0 ? &dialect_http : &dialect_echo;
+    l->dialect->init(l);
+    l->conns = load_allocate((size_t)o->connections * sizeof *l->conns);
     l->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (l->epoll < 0)
-        die("epoll_create1");
+        load_die("epoll_create1");
 }
 
 static void parse(struct options *o, int argc, char **argv)
@@ -382,7 +317,8 @@ static void parse(struct options *o, int argc, char **argv)
         {"size", required_argument, NULL, 's'},    {"connections", required_argument, NULL, 'c'},
         {"depth", required_argument, NULL, 'd'},   {"framing", required_argument, NULL, 'f'},
         {"seconds", required_argument, NULL, 't'}, {"warmup", required_argument, NULL, 'w'},
-        {"idle", required_argument, NULL, 'i'},    {NULL, 0, NULL, 0},
+        {"idle", required_argument, NULL, 'i'},    {"path", required_argument, NULL, 'u'},
+        {"expect", required_argument, NULL, 'e'},  {NULL, 0, NULL, 0},
     };
     bool valid = true;
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
@@ -395,15 +331,21 @@ static void parse(struct options *o, int argc, char **argv)
         case 'f': o->framing = optarg; break;
         case 't': o->seconds = atof(optarg); break;
         case 'w': o->warmup = atof(optarg); break;
+        case 'u': o->path = optarg; break;
+        case 'e': o->expect = optarg; break;
         case 'i': o->idle = o->connections = atol(optarg); break;
         default: valid = false;
         }
     }
+    if (o->size < 0)
+        o->size = strcmp(o->framing, "http") == 0 ? 0 : 64;
+    bool empty = o->size == 0 && strcmp(o->framing, "http") == 0 && o->expect != NULL;
     if (!valid || optind != argc || o->port <= 0 || o->port > 65535 || o->connections <= 0 ||
-        o->depth <= 0 || o->size < STAMP || o->seconds <= 0) {
+        o->depth <= 0 || (o->size < STAMP && !empty) || o->seconds <= 0) {
         fprintf(stderr, "usage: load --port N [--host 127.0.0.1] [--connections 64] [--size 64]\n"
-                        "            [--depth 1] [--framing raw|line|resp] [--seconds 3]\n"
-                        "            [--warmup 1] [--idle N]     size: 16 bytes or more\n");
+                        "            [--depth 1] [--framing raw|line|resp|http] [--seconds 3]\n"
+                        "            [--warmup 1] [--idle N] [--path /] [--expect FILE]\n"
+                        "size: 16 bytes or more, or for http 0 (a GET, which needs --expect)\n");
         exit(2);
     }
 }
@@ -415,7 +357,8 @@ int main(int argc, char **argv)
         .host = "127.0.0.1",
         .framing = "raw",
         .connections = 64,
-        .size = 64,
+        .path = "/",
+        .size = -1,
         .depth = 1,
         .seconds = 3,
         .warmup = 1,

@@ -8,7 +8,7 @@ import platform
 import statistics
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -42,22 +42,22 @@ class Result:
     def header(self) -> list[str]:
         """Return the names of the columns."""
         labels = [metric.label for metric in self.case.metrics]
-        return [f"{self.case.title} (ratio to {self.case.base})", *labels, "ratio"]
+        return [self.case.title, *labels, *(ratio.label for ratio in self.case.ratios)]
 
     def rows(self) -> Iterable[list[str]]:
         """Yield the cells of the table."""
         for contender in self.case.contenders:
             name = contender.name
             if name in self.errors:
-                yield [name, "failed", *[""] * len(self.case.metrics)]
+                yield [name, "failed", *[""] * (len(self.header()) - 2)]
             elif name in self.samples:
                 median = self.median(name)
                 cells = [f"{median[m.key] * m.scale:{m.format}}" for m in self.case.metrics]
-                yield [name, *cells, self._ratio(median)]
+                yield [name, *cells, *(self._ratio(median, r.base) for r in self.case.ratios)]
 
-    def _ratio(self, median: Sample) -> str:
+    def _ratio(self, median: Sample, to: str) -> str:
         key = self.case.metrics[0].key
-        base = self.median(self.case.base)[key] if self.case.base in self.samples else 0
+        base = self.median(to)[key] if to in self.samples else 0
         return f"{median[key] / base:.2f}" if base > 0 else "-"
 
 
@@ -136,7 +136,7 @@ def _draw(ax: Axes, result: Result) -> None:
     middles = [statistics.median(values) for values in rounds]
     low = [middle - min(values) for middle, values in zip(middles, rounds, strict=True)]
     high = [max(values) - middle for middle, values in zip(middles, rounds, strict=True)]
-    colors = [_color(name, result.case.base) for name in names]
+    colors = [_color(name, result.case.ratios[0].base) for name in names]
     bars = ax.barh(names, middles, color=colors, height=0.66)
     ax.errorbar(middles, names, xerr=[low, high], fmt="none", ecolor="#55555599", elinewidth=1)
     ax.bar_label(bars, [f"{m:{metric.format}}" for m in middles], padding=6, fontsize=8)
@@ -170,7 +170,7 @@ def _plain(result: Result) -> dict[str, Any]:
         "suite": result.suite,
         "case": result.case.name,
         "title": result.case.title,
-        "base": result.case.base,
+        "ratios": [asdict(ratio) for ratio in result.case.ratios],
         "median": {name: result.median(name) for name in result.samples},
         "samples": result.samples,
         "errors": result.errors,

@@ -4,25 +4,44 @@ from __future__ import annotations
 
 import sys
 from functools import cache
+from getpass import getuser
 from importlib.util import find_spec
+from string import Template
 
-from harness import CONTENDERS, BenchError, Contender, build, peer_python, program
+from harness import (
+    BUILD,
+    CONTENDERS,
+    WWW,
+    BenchError,
+    Contender,
+    build,
+    peer_program,
+    peer_python,
+    program,
+)
 
 MAX_CONNECTIONS = "16384"
 FLOOR, FASTLOOP, FASTLOOP_KV, REDIS = "floor", "fastloop", "fastloop kv", "redis-server"
+NGINX, GRANIAN, FASTPYSGI, SOCKETIFY, UVICORN = (
+    "nginx",
+    "granian",
+    "fastpysgi",
+    "socketify",
+    "uvicorn",
+)
 
 
 @cache
 def _fastloop(*args: str) -> list[str]:
     if find_spec("fastloop") is None:
         raise BenchError("this Python has no fastloop: pip install '.[bench]'")
-    serve = [sys.executable, "-m", "fastloop", "serve", *args]
-    return [*serve, "--max-connections", MAX_CONNECTIONS]
+    command = [sys.executable, "-m", "fastloop", *args]
+    return [*command, "--max-connections", MAX_CONNECTIONS]
 
 
-def floor(framing: str) -> Contender:
-    """Return the C echo loop that nothing can beat by much."""
-    return Contender(FLOOR, lambda port: [build("floor"), str(port), framing])
+def floor(*mode: str) -> Contender:
+    """Return the C loop that nothing can beat by much; the mode is what floor.c calls so."""
+    return Contender(FLOOR, lambda port: [build("floor"), str(port), *mode])
 
 
 def fastloop(handler: str, framing: str) -> Contender:
@@ -30,7 +49,30 @@ def fastloop(handler: str, framing: str) -> Contender:
     target = f"{CONTENDERS / 'handlers.py'}:{handler}"
 
     def argv(port: int) -> list[str]:
-        return [*_fastloop(target, "--framing", framing), "--bind", f"tcp://127.0.0.1:{port}"]
+        return [
+            *_fastloop("serve", target, "--framing", framing),
+            "--bind",
+            f"tcp://127.0.0.1:{port}",
+        ]
+
+    return Contender(FASTLOOP, argv)
+
+
+def fastloop_http(handler: str) -> Contender:
+    """Return fastloop serving HTTP with a function of contenders/handlers.py."""
+    target = f"{CONTENDERS / 'handlers.py'}:{handler}"
+
+    def argv(port: int) -> list[str]:
+        return [*_fastloop("serve", target), "--bind", f"http://127.0.0.1:{port}"]
+
+    return Contender(FASTLOOP, argv)
+
+
+def fastloop_files() -> Contender:
+    """Return fastloop serving the files of bench/build/www."""
+
+    def argv(port: int) -> list[str]:
+        return [*_fastloop("files", str(WWW)), "--bind", f"http://127.0.0.1:{port}"]
 
     return Contender(FASTLOOP, argv)
 
@@ -39,7 +81,11 @@ def fastloop_kv() -> Contender:
     """Return the key-value example of fastloop."""
 
     def argv(port: int) -> list[str]:
-        return [*_fastloop("fastloop.examples.kv:handle"), "--bind", f"resp://127.0.0.1:{port}"]
+        return [
+            *_fastloop("serve", "fastloop.examples.kv:handle"),
+            "--bind",
+            f"resp://127.0.0.1:{port}",
+        ]
 
     return Contender(FASTLOOP_KV, argv)
 
@@ -58,4 +104,59 @@ def redis() -> Contender:
 def peer(name: str, mode: str) -> Contender:
     """Return a Python server of contenders/NAME_echo.py, in the peers' environment."""
     script = str(CONTENDERS / f"{name}_echo.py")
-    return Contender(name, lambda port: [peer_python(), script, str(port), mode])
+    packages = () if name == "asyncio" else (name,)
+    return Contender(name, lambda port: [peer_python(*packages), script, str(port), mode])
+
+
+def nginx() -> Contender:
+    """Return nginx with contenders/nginx.conf: canned answers, and the files of bench/build/www."""
+    template = Template((CONTENDERS / "nginx.conf").read_text())
+
+    def argv(port: int) -> list[str]:
+        server = program("nginx", "nginx-light")
+        WWW.mkdir(parents=True, exist_ok=True)
+        names = {"port": str(port), "user": getuser(), "folder": str(BUILD), "www": str(WWW)}
+        config = BUILD / "nginx.conf"
+        config.write_text(template.substitute(names))
+        return [server, "-e", "stderr", "-c", str(config)]
+
+    return Contender(NGINX, argv)
+
+
+def granian(app: str) -> Contender:
+    """Return granian with a function of contenders/rsgi.py, and bench/build/www below /static."""
+
+    def argv(port: int) -> list[str]:
+        serve = [peer_program("granian", "granian", "uvloop", "orjson"), "--port", str(port)]
+        serve += ["--interface", "rsgi", "--http", "1", "--no-ws", "--loop", "uvloop", "--no-log"]
+        return [*serve, "--static-path-mount", str(WWW), f"rsgi:{app}"]
+
+    return Contender(GRANIAN, argv)
+
+
+def fastpysgi(app: str) -> Contender:
+    """Return fastpysgi with a WSGI function of contenders/fastpysgi_http.py."""
+    script = str(CONTENDERS / "fastpysgi_http.py")
+    return Contender(
+        FASTPYSGI, lambda port: [peer_python("fastpysgi", "orjson"), script, str(port), app]
+    )
+
+
+def socketify(app: str) -> Contender:
+    """Return socketify with a function of contenders/socketify_http.py."""
+    script = str(CONTENDERS / "socketify_http.py")
+    return Contender(
+        SOCKETIFY, lambda port: [peer_python("socketify", "orjson"), script, str(port), app]
+    )
+
+
+def uvicorn(app: str) -> Contender:
+    """Return uvicorn on uvloop and httptools with a function of contenders/asgi.py."""
+
+    def argv(port: int) -> list[str]:
+        packages = ("uvicorn", "httptools", "uvloop", "orjson")
+        serve = [peer_program("uvicorn", *packages), "--port", str(port), "--log-level", "warning"]
+        serve += ["--loop", "uvloop", "--http", "httptools", "--ws", "none", "--lifespan", "off"]
+        return [*serve, "--no-access-log", "--timeout-keep-alive", "75", f"asgi:{app}"]
+
+    return Contender(UVICORN, argv)

@@ -1,6 +1,12 @@
 """What the contenders serve: the same few lines of logic for all of them."""
 
+from __future__ import annotations
+
 from time import perf_counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastloop.http import Request
 
 
 def raw(message: bytes) -> bytes:
@@ -19,3 +25,18 @@ def busy_1ms(message: bytes) -> bytes:
     while perf_counter() < end:
         pass
     return message
+
+
+def plaintext(_request: object) -> bytes:
+    """Answer a request of HTTP."""
+    return b"Hello, World!"
+
+
+def json(_request: object) -> dict[str, str]:
+    """Answer a request of HTTP by a dict, which is sent as JSON."""
+    return {"message": "Hello, World!"}
+
+
+def echo(request: Request) -> bytes:
+    """Answer a request of HTTP by its body."""
+    return request.body

@@ -6,11 +6,13 @@ from collections.abc import Callable
 
 from case import Case
 
-from . import echo, idle, kv, latency
+from . import echo, http, idle, kv, latency, static
 
 SUITES: dict[str, Callable[[bool], list[Case]]] = {
     "kv": kv.cases,
     "echo": echo.cases,
+    "http": http.cases,
+    "static": static.cases,
     "idle": idle.cases,
     "latency": latency.cases,
 }

@@ -6,7 +6,7 @@ from functools import partial
 
 import client
 import roster
-from case import Case
+from case import Case, Ratio
 
 
 def _case(name: str, title: str, framing: str, connections: int, depth: int, quick: bool) -> Case:
@@ -16,13 +16,13 @@ def _case(name: str, title: str, framing: str, connections: int, depth: int, qui
         title,
         (roster.floor(framing), roster.fastloop(framing, framing), *peers),
         partial(
-            client.echo,
-            framing=framing,
+            client.load,
+            what=client.echoing(framing),
             connections=connections,
             depth=depth,
             seconds=0.5 if quick else 3,
         ),
-        base=roster.FLOOR,
+        ratios=(Ratio(roster.FLOOR),),
     )
 
 

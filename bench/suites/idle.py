@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import client
 import roster
-from case import Case, Metric
+from case import Case, Metric, Ratio
 from client import Sample
-from harness import Server
+from harness import Server, document
 from measure import pss, usage
 
 SETTLE = 1.0
 """Seconds before a figure is read: for frees, closes and timers that follow the last message."""
 KV = (roster.REDIS, roster.FASTLOOP_KV)
+TEXT = "Hello, World!"
 
 
 def _metrics(seconds: float) -> tuple[Metric, ...]:
@@ -25,13 +27,22 @@ def _metrics(seconds: float) -> tuple[Metric, ...]:
     )
 
 
-def _measure(server: Server, connections: int, seconds: float) -> Sample:
-    framing = "resp" if server.name in KV else "raw"
+def _framed(server: Server) -> list[str]:
+    return client.echoing("resp" if server.name in KV else "raw")
+
+
+def _http(_server: Server) -> list[str]:
+    return client.getting("/plaintext", document("plaintext.txt", len(TEXT), TEXT.encode()))
+
+
+def _measure(
+    what: Callable[[Server], list[str]], server: Server, connections: int, seconds: float
+) -> Sample:
     # What a server allocates once, whatever the number of connections, is not theirs.
-    client.echo(server, framing=framing, connections=64, depth=1, seconds=0.5)
+    client.load(server, what(server), connections=64, seconds=0.5)
     time.sleep(SETTLE)
     empty = pss(server.pid)
-    with client.idle(server, framing=framing, connections=connections):
+    with client.idle(server, what(server), connections=connections):
         time.sleep(SETTLE)
         full, before = pss(server.pid), usage(server.pid)
         time.sleep(seconds)
@@ -59,8 +70,23 @@ def cases(quick: bool) -> list[Case]:
                 *peers,
                 roster.redis(),
             ),
-            lambda server: _measure(server, connections, seconds),
-            base=roster.REDIS,
+            lambda server: _measure(_framed, server, connections, seconds),
+            ratios=(Ratio(roster.REDIS),),
             metrics=_metrics(seconds),
-        )
+        ),
+        Case(
+            "idle-http",
+            f"{connections:,} idle HTTP connections after one request each (reach: 256 bytes)",
+            (
+                roster.floor("http", "application/octet-stream", TEXT),
+                roster.fastloop_http("plaintext"),
+                roster.nginx(),
+                roster.granian("plaintext"),
+                roster.fastpysgi("plaintext"),
+                roster.uvicorn("plaintext"),
+            ),
+            lambda server: _measure(_http, server, connections, seconds),
+            ratios=(Ratio(roster.NGINX),),
+            metrics=_metrics(seconds),
+        ),
     ]

@@ -6,7 +6,7 @@ from functools import partial
 
 import client
 import roster
-from case import Case
+from case import Case, Ratio
 
 REQUESTS = {1: 200_000, 16: 1_000_000, 64: 2_000_000}
 """By how many are sent at once: each some seconds of work."""
@@ -23,7 +23,7 @@ def cases(quick: bool) -> list[Case]:
             partial(
                 client.redis, test=test, depth=depth, requests=requests // 10 if quick else requests
             ),
-            base=roster.REDIS,
+            ratios=(Ratio(roster.REDIS),),
         )
         for depth, requests in REQUESTS.items()
         for test in ("set", "get")

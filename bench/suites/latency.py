@@ -6,7 +6,7 @@ from functools import partial
 
 import client
 import roster
-from case import COST, Case, Metric
+from case import COST, Case, Metric, Ratio
 
 MS = (Metric("p50_us", "p50 ms", ".2f", 1e-3), Metric("p99_us", "p99 ms", ".2f", 1e-3))
 
@@ -23,13 +23,13 @@ def cases(quick: bool) -> list[Case]:
                 roster.peer("asyncio", "busy_1ms"),
             ),
             partial(
-                client.echo,
-                framing="raw",
+                client.load,
+                what=client.echoing("raw"),
                 connections=connections,
                 depth=1,
                 seconds=1 if quick else 5,
             ),
-            base="uvloop",
+            ratios=(Ratio("uvloop"),),
             metrics=(*MS, *COST[:2]),
         )
         for connections in (8, 64)
