@@ -360,7 +360,7 @@ int http_answer(const struct framing *f, struct exchange *x, int status, const c
         x->stage = STAGE_NONE;
         return REPLY_LAST;
     }
-    if (*text == '\0')
+    if (text == NULL)
         text = http_reason(status);
     const char *fields = status == 503 ? "content-type: " PLAIN "\r\nretry-after: 1\r\n"
                                        : "content-type: " PLAIN "\r\n";

@@ -21,7 +21,7 @@ struct wire;
 int http_reply(const struct framing *f, struct exchange *x, struct codec_reader *value,
                struct wire *w, struct queue *q);
 
-/* The answer() of protocol_http: `text` as text/plain; the reason phrase if it is empty. With a
+/* The answer() of protocol_http: `text` as text/plain; NULL: the reason phrase. With a
  * response begun it says nothing and returns REPLY_LAST, so that nobody takes what was sent for
  * the whole. */
 int http_answer(const struct framing *f, struct exchange *x, int status, const char *text,
