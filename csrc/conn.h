@@ -124,6 +124,8 @@ struct conns {
     uint32_t listener_count;
     struct date date; /* refreshed once a turn */
     struct peers peers;
+    struct files *files; /* of the loop, for those above: see files.h */
+    struct site *site;   /* ... see site.h */
     fl_config config;
     fl_stats stats;
     uint64_t now_us; /* read once a turn */

@@ -92,6 +92,9 @@ typedef struct {
     uint32_t high_water;       /* unsent bytes above which a connection is not read */
     uint32_t low_water;        /* ... and below which it is read again */
     uint64_t max_unsent;       /* unsent bytes above which sending more closes it; 0: no limit */
+    uint32_t file_threads;     /* that read files which are not in memory; 0: 4 */
+    uint32_t file_queue;       /* jobs that may wait for them; 0: 1024 */
+    uint64_t file_memory;      /* bytes of small static files that are kept; 0: 64 MiB */
 } fl_config;
 
 typedef struct {
@@ -113,6 +116,16 @@ typedef struct {
     uint32_t keepalive_ms; /* between requests */
     int stream;            /* bodies that come late are delivered in pieces */
 } fl_listener;
+
+/* How a directory is served. Zero is the plainest way of each. */
+typedef struct {
+    const char *index;         /* the file that stands for its directory; NULL: none does */
+    const char *cache_control; /* value of that field, up to 1 KiB; NULL: none */
+    const char *immutable;     /* names, by * and ?, whose content never changes; NULL: none */
+    int listing;               /* directories without an index are listed */
+    int hidden;                /* names that begin with a dot are served */
+    int precompressed;         /* a.br, a.zst, a.gz are sent for a to those who accept them */
+} fl_static;
 
 typedef struct {
     uint64_t accepted, refused, closed;
@@ -138,6 +151,12 @@ int fl_listen(fl_loop *loop, int fd, const fl_listener *listener);
  * Returns 0, -EINVAL for a listener that is not HTTP, or -ENOMEM. */
 int fl_constant(fl_loop *loop, int listener, const char *path, const char *content_type,
                 const char *body, size_t len);
+
+/* HTTP: serves the files below a directory under a prefix of paths, which begins with a slash; the
+ * longest prefix wins. Returns 0; -EINVAL for a listener that is not HTTP or options that make no
+ * sense; or -errno for a directory that cannot be opened. */
+int fl_mount(fl_loop *loop, int listener, const char *prefix, const char *directory,
+             const fl_static *options);
 
 /* One turn: applies the outbox, sends, waits (at most timeout_ms; -1: no limit), reads, and returns
  * the length of the inbox; 0 after a timeout, a wake-up or a signal. FL_MOVED is added to the

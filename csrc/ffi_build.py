@@ -69,7 +69,7 @@ def declarations(header: Path) -> str:
 
 def compile_flags() -> list[str]:
     """Flags of the compiler, after those of the interpreter's own build."""
-    flags = ["-std=c11", "-D_GNU_SOURCE", "-O3", "-fvisibility=hidden", *WARNINGS]
+    flags = ["-std=c11", "-D_GNU_SOURCE", "-O3", "-pthread", "-fvisibility=hidden", *WARNINGS]
     if os.environ.get("FASTLOOP_WERROR") == "1":
         flags.append("-Werror")
     if os.environ.get("FASTLOOP_DEBUG") == "1":
@@ -117,7 +117,7 @@ def builder() -> FFI:
         include_dirs=[here.as_posix()],
         define_macros=limited_api(),
         extra_compile_args=compile_flags(),
-        extra_link_args=sanitizers(),
+        extra_link_args=["-pthread", *sanitizers()],
     )
     return ffi
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "files.h"
 #include "sock.h"
 
 enum {
@@ -23,6 +24,7 @@ enum {
     ACCEPT_PAUSE = 100000, /* us without accepting when there are no descriptors left */
     REFUSALS = 64,         /* connections over the limit that are told so properly, at a time */
     SEND_VECTORS = 64,
+    SEND_FILE = 2 * FILES_WINDOW, /* fairness: at most this of files is sent in one go */
 };
 
 /* Tags that are no connection's: ids stay far below. */
@@ -235,24 +237,58 @@ static void read_some(struct conns *t, struct conn *c)
         conn_touch(t, c);
 }
 
+/* Of `asked` bytes n, or -errno, were sent. Returns whether there may be more now. */
+static bool wrote(struct conns *t, struct conn *c, ssize_t n, size_t asked)
+{
+    if (n < 0 && n != -EAGAIN) {
+        conn_fail(t, c, (int)n);
+        return false;
+    }
+    bool blocked = n < 0 || (size_t)n < asked;
+    conn_sent(t, c, n < 0 ? 0 : (size_t)n, blocked);
+    return !blocked;
+}
+
+static bool write_bytes(struct conns *t, struct conn *c)
+{
+    struct iovec iov[SEND_VECTORS];
+    size_t asked = 0;
+    int count = wire_gather(&c->out, iov, SEND_VECTORS);
+    for (int i = 0; i < count; i++)
+        asked += iov[i].iov_len;
+    /* The head of a response goes into one segment with the file that follows. */
+    bool more = asked < c->out.bytes && wire_in_files(&c->out) > 0;
+    ssize_t n = more ? sock_send_more(c->fd, iov, count) : sock_send(c->fd, iov, count);
+    return wrote(t, c, n, asked);
+}
+
+/* Sends of the file at the front what can be sent without waiting for a disk. A file that ends
+ * before its time ends the connection: what was promised cannot be sent. */
+static bool write_file(struct conns *t, struct conn *c, size_t *budget)
+{
+    if (*budget == 0) {
+        conn_sent(t, c, 0, true); /* the poller says at once whether it takes more: next turn */
+        return false;
+    }
+    ssize_t ready = files_ready(t->files, c);
+    if (ready <= 0) {
+        if (ready < 0)
+            conn_fail(t, c, (int)ready);
+        return false;
+    }
+    const struct span *file = wire_file(&c->out);
+    size_t n = min_size((size_t)ready, *budget);
+    ssize_t sent = sock_send_file(c->fd, file->owner->fd, file->file.offset, n);
+    *budget -= n;
+    return wrote(t, c, sent == 0 ? -EIO : sent, n);
+}
+
 static void write_some(struct conns *t, struct conn *c)
 {
-    while (c->out.head != NULL && c->out.head->data != NULL) {
-        struct iovec iov[SEND_VECTORS];
-        int count = wire_gather(&c->out, iov, SEND_VECTORS);
-        size_t asked = 0;
-        for (int i = 0; i < count; i++)
-            asked += iov[i].iov_len;
-        ssize_t n = sock_send(c->fd, iov, count);
-        if (n < 0 && n != -EAGAIN) {
-            conn_fail(t, c, (int)n);
-            return;
-        }
-        bool blocked = n < 0 || (size_t)n < asked;
-        conn_sent(t, c, n < 0 ? 0 : (size_t)n, blocked);
-        if (blocked)
-            return;
-    }
+    size_t budget = SEND_FILE;
+    bool more = true;
+    while (more && c->out.head != NULL && c->out.head->data != NULL)
+        more = wire_file(&c->out) == NULL ? write_bytes(t, c) : write_file(t, c, &budget);
 }
 
 static void flush_one(struct io *io, struct conns *t, struct conn *c)
@@ -288,8 +324,7 @@ void io_flush(struct io *io, struct conns *t)
 static void dispatch(struct io *io, struct conns *t, const struct poller_event *ev)
 {
     if (ev->tag == TAG_WAKE) {
-        sock_drain(io->wake[0]);
-        io->woken = true;
+        io->woken |= sock_drain(io->wake[0], IO_QUIET);
         return;
     }
     if (ev->tag & TAG_LISTENER) {

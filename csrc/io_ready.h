@@ -8,11 +8,14 @@
 #include "conn.h"
 #include "poller.h"
 
-enum { IO_EVENTS = 256 };
+enum {
+    IO_EVENTS = 256,
+    IO_QUIET = -1, /* a byte in the pipe that ends a wait, but is no wake-up for the caller */
+};
 
 struct io {
     struct poller poller;
-    int wake[2];           /* a pipe: fl_wake() and signals write, the loop reads */
+    int wake[2];           /* a pipe: fl_wake(), signals and the pool write, the loop reads */
     int reserve;           /* a descriptor to give up when there are no more */
     uint64_t accept_after; /* accepting pauses until then; 0: it does not */
     bool accepting;

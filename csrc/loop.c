@@ -17,9 +17,10 @@
 #include "fastloop.h"
 #include "io_ready.h"
 #include "outbox.h"
+#include "site.h"
 #include "sock.h"
 
-/* What a listener of HTTP answers without Python. */
+/* What a listener of HTTP answers without Python, beside files. */
 struct place {
     struct consts consts;
 };
@@ -28,9 +29,20 @@ struct fl_loop {
     struct conns conns;
     struct io io;
     struct heap timers; /* the user's */
-    const char *inbox;  /* where the caller believes the inbox to be */
+    struct files files;
+    struct site site;
+    const char *inbox; /* where the caller believes the inbox to be */
     size_t inbox_size;
 };
+
+/* On a thread of the pool. */
+static void wake_quietly(void *user)
+{
+    const fl_loop *l = user;
+    const char quiet = IO_QUIET;
+    ssize_t n = write(l->io.wake[1], &quiet, 1);
+    (void)n; /* a full pipe wakes as well */
+}
 
 fl_loop *fl_open(const fl_config *config, int *error)
 {
@@ -42,11 +54,20 @@ fl_loop *fl_open(const fl_config *config, int *error)
     *error = conns_init(&l->conns, config);
     if (*error == 0)
         *error = io_open(&l->io, config->backend);
+    if (*error == 0) {
+        *error = files_init(&l->files, &l->conns, config->file_threads, config->file_queue,
+                            wake_quietly, l);
+        if (*error < 0)
+            io_close(&l->io);
+    }
     if (*error < 0) {
         conns_free(&l->conns);
         free(l);
         return NULL;
     }
+    site_init(&l->site, &l->conns, &l->files, config->file_memory);
+    l->conns.files = &l->files;
+    l->conns.site = &l->site;
     heap_init(&l->timers);
     l->conns.now_us = clock_us();
     wheel_init(&l->conns.wheel, l->conns.now_us);
@@ -70,6 +91,7 @@ static void release(fl_loop *l)
             consts_free(&place->consts);
         free(place);
     }
+    site_free(&l->site);
     io_close(&l->io);
     heap_free(&l->timers);
     conns_free(&l->conns);
@@ -83,6 +105,7 @@ void fl_free(fl_loop *l)
     /* Listeners go on existing, so the poller must let go of them by name. */
     for (uint32_t i = 0; i < l->conns.listener_count; i++)
         io_watch_listener(&l->io, &l->conns, i, false);
+    files_free(&l->files);
     close_all(l);
     release(l);
 }
@@ -91,6 +114,7 @@ void fl_free(fl_loop *l)
  */
 void fl_forget(fl_loop *l)
 {
+    files_forget(&l->files);
     close_all(l);
     release(l);
 }
@@ -148,7 +172,8 @@ int fl_listen(fl_loop *l, int fd, const fl_listener *spec)
 static int answer(void *site, struct conns *t, struct conn *c, const struct message *m)
 {
     const struct place *place = site;
-    return consts_answer(&place->consts, t, c, m);
+    int rc = consts_answer(&place->consts, t, c, m);
+    return rc == CONN_PASSED ? site_answer(t->site, c, m) : rc;
 }
 
 /* The place of a listener, made when it is first needed. NULL with *error set. */
@@ -173,6 +198,15 @@ int fl_constant(fl_loop *l, int listener, const char *path, const char *content_
     int error;
     struct place *place = place_of(l, listener, &error);
     return place == NULL ? error : consts_set(&place->consts, path, content_type, body, len);
+}
+
+int fl_mount(fl_loop *l, int listener, const char *prefix, const char *directory,
+             const fl_static *options)
+{
+    int error;
+    if (place_of(l, listener, &error) == NULL)
+        return error;
+    return site_mount(&l->site, (uint32_t)listener, prefix, directory, options);
 }
 
 /* -- the turn -- */
@@ -245,11 +279,13 @@ intptr_t fl_step(fl_loop *l, const char *outbox, size_t len, int timeout_ms)
     uint64_t until = timeout_ms < 0 ? UINT64_MAX : now + (uint64_t)timeout_ms * 1000;
     do {
         int left = until == UINT64_MAX ? -1 : (int)((until - now + 999) / 1000);
-        rc = io_turn(&l->io, t, inbox_waiting(&t->inbox) ? 0 : sooner(left, due(l, now)));
+        bool more = inbox_waiting(&t->inbox) || files_left(&l->files);
+        rc = io_turn(&l->io, t, more ? 0 : sooner(left, due(l, now)));
         if (rc < 0)
             return rc;
         now = t->now_us;
         date_refresh(&t->date);
+        files_collect(&l->files);
         expire(l);
         send_all(l);
     } while (!inbox_waiting(&t->inbox) && !l->io.woken && now < until);
@@ -296,7 +332,7 @@ int fl_timeout(fl_loop *l)
 {
     const struct conns *t = &l->conns;
     if (t->dirty != NULL || !list_empty(&t->ready) || inbox_waiting(&t->inbox) ||
-        io_pending(&l->io))
+        io_pending(&l->io) || files_left(&l->files))
         return 0;
     return due(l, clock_us());
 }

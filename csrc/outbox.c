@@ -10,6 +10,7 @@
 #include <errno.h>
 
 #include "clock.h"
+#include "site.h"
 
 enum {
     SHARE = 1024,  /* a broadcast from this size on is kept once for all receivers */
@@ -42,12 +43,24 @@ static int read_int(struct codec_reader *r, int64_t *n)
 
 /* -- values -- */
 
+/* Encodes one value of the protocol's own, or a file. Returns as its reply() does. */
+static int encode(struct conns *t, struct conn *c, struct exchange *x, struct queue *q,
+                  struct codec_reader *r, int64_t op)
+{
+    const struct framing *f = conn_framing(t, c);
+    if (unlikely(op == FL_FILE || op == FL_PART)) {
+        enter(r, &op);
+        return op == FL_FILE ? site_file(t->site, c, x, q, r) : files_part(t->files, c, q, r);
+    }
+    return f->protocol->reply(f, x, r, &t->wire, q);
+}
+
 /* Encodes one value, which is not FL_LAST, for c to q. Returns as say() does. */
 static int say_value(struct conns *t, struct conn *c, struct exchange *x, struct queue *q,
                      struct codec_reader *r)
 {
     struct codec_reader start = *r;
-    int64_t op;
+    int64_t op = -1;
     if (enter(r, &op)) {
         if (op == FL_NOTHING)
             return 0;
@@ -56,11 +69,10 @@ static int say_value(struct conns *t, struct conn *c, struct exchange *x, struct
         *r = start; /* the protocol's own */
     }
     struct wire_mark mark = wire_mark(q);
-    const struct framing *f = conn_framing(t, c);
     x->dialect = c->dialect;
     if (!conn_streams(c))
         x->flags &= (uint8_t)~HTTP_OPEN; /* the body has come to its end meanwhile */
-    int rc = f->protocol->reply(f, x, r, &t->wire, q);
+    int rc = encode(t, c, x, q, r, op);
     c->dialect = x->dialect;
     if (likely(rc >= 0))
         return rc == REPLY_LAST ? LAST_WORD : 0;
@@ -141,7 +153,8 @@ static struct conn *receiver(struct conns *t, struct conn *c)
 {
     if (c == NULL || c->state != CONN_OPEN)
         return NULL;
-    if (t->config.max_unsent > 0 && c->out.bytes > t->config.max_unsent) {
+    if (t->config.max_unsent > 0 && c->out.bytes > t->config.max_unsent &&
+        c->out.bytes - wire_in_files(&c->out) > t->config.max_unsent) {
         inbox_notice(&t->inbox, FL_EUNSENT);
         conn_fail(t, c, FL_EUNSENT);
         return NULL;
@@ -180,11 +193,12 @@ static int fill_value(struct conns *t, struct conn *c, int64_t ticket, struct co
         wire_drop(&t->wire, &q);
         return rc;
     }
-    if (rc == LAST_WORD) { /* messages that have no hole yet lie behind it: they do not count */
+    if (rc == LAST_WORD) /* messages that have no hole yet lie behind it: they do not count */
         wire_cut(&t->wire, &c->out, (uint64_t)ticket);
-        conn_finish(t, c, wire_holes(&c->out));
-    }
-    if (wire_fill(&t->wire, &c->out, (uint64_t)ticket, &q, true))
+    bool filled = wire_fill(&t->wire, &c->out, (uint64_t)ticket, &q, true);
+    if (rc == LAST_WORD) /* the hole itself, and those of files that it was filled with */
+        conn_finish(t, c, wire_holes(&c->out) + filled);
+    if (filled)
         conn_replied(t, c);
     conn_touch(t, c);
     return rc;
@@ -345,6 +359,7 @@ static int command(struct conns *t, struct heap *timers, int64_t op, struct code
     case FL_ASK:
     case FL_MORE:
     case FL_WATCH: return connection_command(t, op, r);
+    case FL_READ: return files_read(t->files, r);
     case FL_CAST: return broadcast(t, r);
     case FL_TIMER:
     case FL_CANCEL: return timer_command(timers, op, r);

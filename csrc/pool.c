@@ -104,11 +104,11 @@ static int start(struct pool *p)
     return -rc;
 }
 
-int pool_submit(struct pool *p, struct pool_job *job)
+int pool_submit(struct pool *p, struct pool_job *job, bool urgent)
 {
     int rc = 0;
     pthread_mutex_lock(&p->lock);
-    if (p->queued >= p->most_queued)
+    if (p->queued >= p->most_queued && !urgent)
         rc = FL_EFULL;
     else if (p->queued >= p->idle && p->started < p->most_threads)
         rc = start(p);

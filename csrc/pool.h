@@ -39,9 +39,10 @@ struct pool {
 int pool_init(struct pool *p, uint32_t threads, uint32_t queue, void (*wake)(void *user),
               void *user);
 
-/* Queues a job. Returns 0; FL_EFULL when as many jobs as allowed are waiting; or -errno when there
- * is no thread and none can be started. Then the job stays the caller's. */
-int pool_submit(struct pool *p, struct pool_job *job);
+/* Queues a job. Returns 0; FL_EFULL when as many jobs as allowed are waiting, unless it is
+ * `urgent`; or -errno when there is no thread and none can be started. Then the job stays the
+ * caller's. */
+int pool_submit(struct pool *p, struct pool_job *job, bool urgent);
 
 /* The jobs that were run since the last call, linked by next; NULL: none. */
 struct pool_job *pool_collect(struct pool *p);

@@ -1,7 +1,7 @@
 /* site_path.c -- decoding and judging paths.
  *
  * Workload: one short path for each request of a file, seldom with %xx. What is refused here never
- * reaches the file system; the kernel's own rule about leaving the root (site_open.c) comes on top,
+ * reaches the file system; the kernel's own rule about leaving the root (disk.c) comes on top,
  * for symlinks. Pure: any thread. */
 #include "site_path.h"
 

@@ -29,15 +29,15 @@ struct site_request {
     struct text head;                /* request line and fields, each ended by CRLF */
     struct text fields[SITE_FIELDS]; /* the first value of each; .at NULL: there is none */
     uint8_t repeated;                /* bit n: field n came more than once */
-    uint8_t codings;                 /* site_request_codings() */
+    uint8_t codings;                 /* accepted ones, see site_request_coding() */
 };
 
 void site_request_read(struct site_request *r, struct text head);
 
 /* The n-th coding (from 0) of those that the client accepts, best first; SITE_PLAIN: no more. */
-static inline enum site_coding site_request_coding(const struct site_request *r, unsigned n)
+static inline enum site_coding site_request_coding(uint8_t codings, unsigned n)
 {
-    return (enum site_coding)(n < 3 ? r->codings >> (2 * n) & 3 : SITE_PLAIN);
+    return (enum site_coding)(n < 3 ? codings >> (2 * n) & 3 : SITE_PLAIN);
 }
 
 /* What a client has or wants is compared with. */

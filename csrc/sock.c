@@ -12,12 +12,19 @@
 #include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
+
+#ifdef __linux__
+#include <sys/sendfile.h>
+#endif
 
 #if defined(__linux__) || defined(__FreeBSD__)
 #define ATOMIC_FLAGS 1 /* accept4() and pipe2() set the flags before anyone can fork */
@@ -27,6 +34,10 @@
 
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0 /* macOS: SO_NOSIGPIPE on the socket instead */
+#endif
+
+#ifndef MSG_MORE
+#define MSG_MORE 0 /* of Linux: the others send a short segment more */
 #endif
 
 #ifndef IOV_MAX
@@ -125,22 +136,103 @@ ssize_t sock_read(int fd, void *data, size_t n)
     return got < 0 ? -errno : got;
 }
 
-static ssize_t send_many(int fd, const struct iovec *iov, int count)
+static ssize_t send_many(int fd, const struct iovec *iov, int count, int flags)
 {
     struct msghdr message = {
         .msg_iov = (struct iovec *)(uintptr_t)iov, /* sendmsg() only reads it */
         .msg_iovlen = count < IOV_MAX ? count : IOV_MAX,
     };
-    return sendmsg(fd, &message, MSG_NOSIGNAL);
+    return sendmsg(fd, &message, flags);
+}
+
+static inline ssize_t send_flagged(int fd, const struct iovec *iov, int count, int flags)
+{
+    ssize_t sent;
+    do
+        sent = count == 1 ? send(fd, iov->iov_base, iov->iov_len, flags)
+                          : send_many(fd, iov, count, flags);
+    while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -errno : sent;
 }
 
 ssize_t sock_send(int fd, const struct iovec *iov, int count)
 {
+    return send_flagged(fd, iov, count, MSG_NOSIGNAL);
+}
+
+ssize_t sock_send_more(int fd, const struct iovec *iov, int count)
+{
+    return send_flagged(fd, iov, count, MSG_NOSIGNAL | MSG_MORE);
+}
+
+/* -- files: each system has a sendfile() of its own -- */
+
+#if defined(__linux__)
+
+/* It takes no MSG_NOSIGNAL, so for its time this thread blocks the signal, and takes it back if
+ * there was none before. */
+static ssize_t send_file(int fd, int file, off_t offset, size_t n)
+{
+    static const struct timespec now = {0};
+    sigset_t pipe_only, before, pending;
+    sigemptyset(&pipe_only);
+    sigaddset(&pipe_only, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
+    bool waits = sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE);
+    ssize_t sent = sendfile(fd, file, &offset, n);
+    int error = errno;
+    if (sent < 0 && error == EPIPE && !waits)
+        sigtimedwait(&pipe_only, NULL, &now);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = error;
+    return sent;
+}
+
+#elif defined(__APPLE__)
+
+static ssize_t send_file(int fd, int file, off_t offset, size_t n)
+{
+    off_t sent = (off_t)n;
+    int rc = sendfile(file, fd, offset, &sent, NULL, 0);
+    return rc < 0 && sent == 0 ? -1 : (ssize_t)sent;
+}
+
+#elif defined(__FreeBSD__)
+
+static ssize_t send_file(int fd, int file, off_t offset, size_t n)
+{
+    off_t sent = 0;
+    int rc = sendfile(file, fd, offset, n, NULL, &sent, 0);
+    return rc < 0 && sent == 0 ? -1 : (ssize_t)sent;
+}
+
+#else
+
+static ssize_t send_file(int fd, int file, off_t offset, size_t n)
+{
+    (void)fd, (void)file, (void)offset, (void)n;
+    errno = ENOSYS;
+    return -1;
+}
+
+#endif
+
+/* For what has no pages that a kernel could send, as files of /proc. */
+static ssize_t copy_file(int fd, int file, off_t offset, size_t n)
+{
+    char bytes[16 * 1024];
+    ssize_t got = pread(file, bytes, min_size(n, sizeof bytes), offset);
+    return got <= 0 ? got : send(fd, bytes, (size_t)got, MSG_NOSIGNAL);
+}
+
+ssize_t sock_send_file(int fd, int file, uint64_t offset, size_t n)
+{
     ssize_t sent;
-    do
-        sent = count == 1 ? send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
-                          : send_many(fd, iov, count);
-    while (sent < 0 && errno == EINTR);
+    do {
+        sent = send_file(fd, file, (off_t)offset, n);
+        if (sent < 0 && (errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP))
+            sent = copy_file(fd, file, (off_t)offset, n);
+    } while (sent < 0 && errno == EINTR);
     return sent < 0 ? -errno : sent;
 }
 
@@ -234,11 +326,15 @@ int sock_pipe(int ends[2])
 #endif
 }
 
-void sock_drain(int fd)
+bool sock_drain(int fd, char quiet)
 {
     char scratch[512];
     ssize_t got;
-    do
+    bool loud = false;
+    do {
         got = read(fd, scratch, sizeof(scratch));
-    while (got > 0 || (got < 0 && errno == EINTR));
+        for (ssize_t i = 0; i < got && !loud; i++)
+            loud = scratch[i] != quiet;
+    } while (got > 0 || (got < 0 && errno == EINTR));
+    return loud;
 }

@@ -23,6 +23,12 @@ ssize_t sock_read(int fd, void *data, size_t n);
 /* As many of the bytes as the kernel takes. */
 ssize_t sock_send(int fd, const struct iovec *iov, int count);
 
+/* The same; the kernel may hold back the end of them until more is sent, which is to follow. */
+ssize_t sock_send_more(int fd, const struct iovec *iov, int count);
+
+/* As many of n bytes of a file as the kernel takes; 0: the file is shorter than `offset`. */
+ssize_t sock_send_file(int fd, int file, uint64_t offset, size_t n);
+
 /* Half-close: we send no more, the peer may. */
 void sock_shutdown(int fd);
 
@@ -40,7 +46,7 @@ int sock_peer_key(int fd, unsigned char key[16]);
 /* A pipe whose ends are non-blocking and close-on-exec. Returns 0 or -errno. */
 int sock_pipe(int ends[2]);
 
-/* Reads a pipe empty. */
-void sock_drain(int fd);
+/* Reads a pipe empty. Returns whether there was any byte but `quiet`. */
+bool sock_drain(int fd, char quiet);
 
 #endif

@@ -81,7 +81,7 @@ static void every_job_runs_once_and_comes_back(void)
     CHECK_INT(p.started, 0);
     for (int i = 0; i < JOBS; i++) {
         works[i] = (struct work){.job.run = run};
-        CHECK_INT(pool_submit(&p, &works[i].job), 0);
+        CHECK_INT(pool_submit(&p, &works[i].job, false), 0);
     }
     for (int wakes = 1; back < JOBS; wakes++) {
         gate_wait(&woken, wakes); /* each time it wakes there is something, or there was */
@@ -97,21 +97,22 @@ static void every_job_runs_once_and_comes_back(void)
 static void the_queue_is_bounded(void)
 {
     struct gate woken = GATE, entered = GATE, leave = GATE;
-    struct work works[4];
+    struct work works[5];
     struct pool p;
     if (!CHECK_INT(pool_init(&p, 1, 2, wake, &woken), 0))
         return;
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 5; i++)
         works[i] = (struct work){.job.run = run, .entered = &entered, .leave = &leave};
-    CHECK_INT(pool_submit(&p, &works[0].job), 0);
+    CHECK_INT(pool_submit(&p, &works[0].job, false), 0);
     gate_wait(&entered, 1); /* it runs: the queue is empty */
-    CHECK_INT(pool_submit(&p, &works[1].job), 0);
-    CHECK_INT(pool_submit(&p, &works[2].job), 0);
-    CHECK_INT(pool_submit(&p, &works[3].job), FL_EFULL);
+    CHECK_INT(pool_submit(&p, &works[1].job, false), 0);
+    CHECK_INT(pool_submit(&p, &works[2].job, false), 0);
+    CHECK_INT(pool_submit(&p, &works[3].job, false), FL_EFULL);
     CHECK_INT(p.started, 1);
+    CHECK_INT(pool_submit(&p, &works[4].job, true), 0);
     gate_add(&leave, 1);
-    gate_wait(&entered, 3);
-    CHECK_INT(length(pool_stop(&p)), 3); /* whoever was not collected */
+    gate_wait(&entered, 4);
+    CHECK_INT(length(pool_stop(&p)), 4); /* whoever was not collected */
     CHECK_INT(works[3].runs, 0);
 }
 
@@ -125,13 +126,13 @@ static void threads_start_as_needed(void)
         return;
     for (int i = 0; i < 3; i++)
         works[i] = (struct work){.job.run = run, .entered = &entered, .leave = &leave};
-    CHECK_INT(pool_submit(&p, &works[0].job), 0);
+    CHECK_INT(pool_submit(&p, &works[0].job, false), 0);
     gate_wait(&entered, 1);
     CHECK_INT(p.started, 1);
-    CHECK_INT(pool_submit(&p, &works[1].job), 0);
+    CHECK_INT(pool_submit(&p, &works[1].job, false), 0);
     gate_wait(&entered, 2); /* both run at the same time */
     CHECK_INT(p.started, 2);
-    CHECK_INT(pool_submit(&p, &works[2].job), 0);
+    CHECK_INT(pool_submit(&p, &works[2].job, false), 0);
     CHECK_INT(p.started, 2);
     gate_add(&leave, 1);
     gate_wait(&entered, 3);
@@ -148,7 +149,7 @@ static void stopping_waits_for_what_runs_and_returns_the_rest(void)
     for (int i = 0; i < 3; i++)
         works[i] = (struct work){.job.run = run, .entered = &entered, .leave = &leave};
     for (int i = 0; i < 3; i++)
-        CHECK_INT(pool_submit(&p, &works[i].job), 0);
+        CHECK_INT(pool_submit(&p, &works[i].job, false), 0);
     gate_wait(&entered, 1);
     gate_add(&leave, 1);
     CHECK_INT(length(pool_stop(&p)), 3);

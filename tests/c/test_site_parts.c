@@ -421,8 +421,8 @@ static void encodings(void)
         struct site_request r = request(cases[i].fields);
         char got[4];
         unsigned n = 0;
-        while (site_request_coding(&r, n) != SITE_PLAIN) {
-            got[n] = " bzg"[site_request_coding(&r, n)];
+        while (site_request_coding(r.codings, n) != SITE_PLAIN) {
+            got[n] = " bzg"[site_request_coding(r.codings, n)];
             n++;
         }
         if (!CHECK_MEM(got, n, cases[i].want, strlen(cases[i].want)))

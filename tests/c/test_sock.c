@@ -312,14 +312,16 @@ static void test_pipe(void)
         CHECK(is_non_blocking(ends[i]));
         CHECK(is_close_on_exec(ends[i]));
     }
-    sock_drain(ends[0]); /* empty: returns at once */
+    CHECK(!sock_drain(ends[0], 'x')); /* empty: returns at once */
     for (int i = 0; i < 1500; i++)
         CHECK_INT(write(ends[1], "x", 1), 1);
-    sock_drain(ends[0]);
+    CHECK(!sock_drain(ends[0], 'x'));
     CHECK_INT(read(ends[0], &c, 1), -1);
     CHECK_INT(errno, EAGAIN);
+    CHECK_INT(write(ends[1], "x\0x", 3), 3);
+    CHECK(sock_drain(ends[0], 'x'));
     close(ends[1]);
-    sock_drain(ends[0]); /* at its end: returns, too */
+    CHECK(!sock_drain(ends[0], 'x')); /* at its end: returns, too */
     close(ends[0]);
 }
 
