@@ -185,7 +185,7 @@ static size_t frame_posts(struct floor *f, size_t n, size_t *made)
             break;
         memcpy(to, f->answer, f->head_len);
         to += f->head_len;
-        to += sprintf(to, "Content-Length: %zu\r\n\r\n", len);
+        to += sprintf(to, "content-length: %zu\r\n\r\n", len);
         memcpy(to, body, len);
         to += len;
         at = body + len;
@@ -299,11 +299,11 @@ static void compose(struct floor *f, const char *type, const char *body)
     char date[64];
     time_t now = time(NULL);
     strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime(&now));
-    int n = snprintf(f->answer, HEAD, "HTTP/1.1 200 OK\r\nDate: %s\r\nContent-Type: %s\r\n", date,
+    int n = snprintf(f->answer, HEAD, "HTTP/1.1 200 OK\r\ndate: %s\r\ncontent-type: %s\r\n", date,
                      type);
     f->head_len = (size_t)n;
     if (body != NULL)
-        n += snprintf(f->answer + n, HEAD, "Content-Length: %zu\r\n\r\n%s", strlen(body), body);
+        n += snprintf(f->answer + n, HEAD, "content-length: %zu\r\n\r\n%s", strlen(body), body);
     f->answer_len = (size_t)n;
     if (f->head_len >= HEAD || f->answer_len >= f->head_len + HEAD)
         die("the answer is too long");
