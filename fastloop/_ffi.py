@@ -40,8 +40,8 @@ def strerror(code: int) -> str:
 def check(rc: int, what: str) -> int:
     """Returns `rc` unless it is an error; `what` was being done, as in "listening".
 
-    Raises OSError (of the subclass that fits) for an errno, MemoryError, ConnectionClosed,
-    ReplyError or CoreError.
+    Raises OSError (of the subclass that fits) for an errno, BlockingIOError where a queue is full,
+    MemoryError, ConnectionClosed, ReplyError or CoreError.
     """
     if rc >= 0:
         return rc
@@ -52,6 +52,8 @@ def check(rc: int, what: str) -> int:
         raise ConnectionClosed(message)
     if rc == lib.FL_EVALUE:
         raise ReplyError(message)
+    if rc == lib.FL_EFULL:
+        raise BlockingIOError(errno.EAGAIN, message)
     if rc <= lib.FL_EPROTO:
         raise CoreError(message, rc)
     raise OSError(-rc, message)

@@ -1,7 +1,8 @@
 """Where to listen: addresses as URLs, and the listening sockets behind them.
 
     tcp://127.0.0.1:7000   tcp://[::1]:7000   tcp://localhost:7000   tcp://:7000 (every interface)
-    resp://127.0.0.1:6380  tcp+unix:/run/app.sock   resp+unix:/run/app.sock   tcp+fd:3 (inherited)
+    resp://127.0.0.1:6380  http://127.0.0.1:8000   and each as
+    tcp+unix:/run/app.sock  resp+unix:/run/app.sock  http+unix:/run/app.sock  http+fd:3 (inherited)
 
 Port 0 lets the system pick one.
 """
@@ -17,9 +18,9 @@ from typing import Any
 
 from fastloop.errors import ConfigError
 
-SCHEMES = ("tcp", "resp")
-LATER = ("http", "https", "ws", "wss")
-FORMS = "tcp://host:port, resp://host:port, tcp+unix:/path or tcp+fd:number"
+SCHEMES = ("tcp", "resp", "http")
+LATER = ("https", "ws", "wss")
+FORMS = "http://host:port, tcp://host:port, resp://host:port, http+unix:/path or http+fd:number"
 
 # Where several sockets on one port share its connections evenly; elsewhere the last one gets all.
 REUSEPORT = sys.platform == "linux"
@@ -40,7 +41,7 @@ class Bind:
     @property
     def framing(self) -> str | None:
         """The framing that goes without saying; None if there is none."""
-        return "resp" if self.scheme == "resp" else None
+        return None if self.scheme == "tcp" else self.scheme
 
 
 @dataclass

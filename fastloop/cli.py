@@ -1,24 +1,22 @@
-"""The command line: `fastloop serve`, `fastloop demo`, `fastloop check`."""
+"""The command line: `fastloop serve`, `fastloop files`, `fastloop demo`, `fastloop check`."""
 
-import contextlib
-import gc
 import json
-import logging
-import signal
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any
 
 import click
 
 from fastloop import bind, check, demo, framing, target
-from fastloop.config import GIB, KIB, MIB, PREFIX, Config
+from fastloop.config import PREFIX
 from fastloop.errors import ConfigError
-from fastloop.runtime import Runtime
+from fastloop.flags import Group, config_options, listening, load, run
+from fastloop.http.router import Router
 from fastloop.server import Server
 
 SERVE_EPILOG = """\b
 Examples:
+  fastloop serve app:app --bind http://127.0.0.1:8000
+  fastloop serve app:app --bind http://:8000 --static /assets=./assets --blocking 8
   fastloop serve app:handle --bind tcp://127.0.0.1:7000 --framing line
   fastloop serve server.py:handle --bind tcp://:7000 --framing u32be --max-message 1m
   fastloop serve fastloop.examples.kv:handle --bind resp://127.0.0.1:6380
@@ -31,89 +29,16 @@ environment (FASTLOOP_IDLE_TIMEOUT=5m), and those from --backend on in a TOML fi
 Ctrl-C stops at once; SIGTERM lets connections take their last replies first.
 """
 
+FILES_EPILOG = """\b
+Examples:
+  fastloop files . --bind http://127.0.0.1:8000 --listing
+  fastloop files dist --bind http://:8000 --cache-control max-age=60 --immutable "*-????????.js"
+  curl -r 0-99 http://127.0.0.1:8000/big.iso
 
-class Group(click.Group):
-    """Says what is wrong with a configuration in one line, and ends with 2."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Runs the command."""
-        try:
-            return super().invoke(ctx)
-        except ConfigError as error:
-            click.echo(f"fastloop: {error}", err=True)
-            ctx.exit(2)
-
-
-def human(value: Any, kind: str) -> str:
-    """A default as one would write it."""
-    if kind == "SIZE" and value:
-        for unit, letter in ((GIB, "g"), (MIB, "m"), (KIB, "k")):
-            if value % unit == 0:
-                return f"{value // unit}{letter}"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def config_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds a flag for every option of Config, and --config.
-
-    Their values arrive as strings and Config.load() reads them, environment included, so that there
-    is one place that knows what is allowed and which source wins.
-    """
-    command = click.option(
-        "--config", metavar="FILE", help="a TOML file with options; also FASTLOOP_CONFIG"
-    )(command)
-    for each in reversed(fields(Config)):
-        kind = each.metadata["kind"]
-        text = each.metadata["help"]
-        if each.default is not None:
-            text += f"  [{human(each.default, kind)}]"
-        flag = "--" + each.name.replace("_", "-")
-        command = click.option(flag, metavar=kind, help=text)(command)
-    return command
-
-
-def load(options: Mapping[str, str | None]) -> Config:
-    """Reads the options of a server, and sets up logging as they say."""
-    logging.basicConfig(format="%(levelname)-8s %(message)s", level=logging.INFO)
-    config = Config.load(**options)
-    logging.getLogger().setLevel(config.log_level.upper())
-    if config.backend != "auto":
-        why = check.backends().get(config.backend, "not of this platform")
-        if why is not None:
-            raise ConfigError(f"backend={config.backend!r} does not work here: {why}")
-    return config
-
-
-class Announced(Server):
-    """A server that says where it listens, with the ports that were picked, as it begins."""
-
-    def __init__(self, announce: Callable[[list[str]], str], *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._announce = announce
-
-    def _turns(self, runtime: Runtime) -> None:
-        # Not before signals are handled: whoever reads it may send one.
-        if runtime is self._runtimes[0]:
-            click.echo(self._announce(self.addresses))
-        super()._turns(runtime)
-
-    def run(self) -> None:
-        """Serves until Ctrl-C or SIGTERM."""
-        # In the moments when the server itself does not handle them, they end it just as quietly.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        spare_the_collector()
-        with contextlib.suppress(KeyboardInterrupt):
-            super().run()
-
-
-def spare_the_collector() -> None:
-    """Lets the garbage collector look at young objects only every 10,000 of them.
-
-    A turn brings up to some thousand tuples (RESP commands), which die with the turn. At Python's
-    default of 700 each such batch would be walked, for nothing. Only the command line does this:
-    a process that is not ours keeps its own settings.
-    """
-    gc.set_threshold(max(10_000, gc.get_threshold()[0]), *gc.get_threshold()[1:])
+Ranges, conditional requests and precompressed files (page.html.br, .zst, .gz beside page.html) just
+work. Symbolic links that lead out of DIR are not followed. TIME, SIZE, the environment and --config
+are as in `fastloop serve --help`.
+"""
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -140,7 +65,7 @@ def main() -> None:
     "name",
     metavar="NAME",
     envvar=PREFIX + "FRAMING",
-    help=f"where a message ends: {', '.join(framing.NAMES)}; resp:// addresses know theirs",
+    help=f"where a message ends: {', '.join(framing.NAMES)}; http:// and resp:// know theirs",
 )
 @click.option(
     "--delimiter",
@@ -148,18 +73,33 @@ def main() -> None:
     envvar=PREFIX + "DELIMITER",
     help=r"what ends a line, as \0 or \r\n; by default LF, with or without a CR before it",
 )
+@click.option(
+    "--static",
+    "directories",
+    metavar="PREFIX=DIR",
+    multiple=True,
+    help="http: serve the files of a directory below a path, as /assets=./assets",
+)
+@click.option("--stream", is_flag=True, help="http: call TARGET before the body is read")
 @config_options
 def serve(
-    handler: str, urls: tuple[str, ...], name: str | None, delimiter: str | None, **options: str
+    handler: str,
+    urls: tuple[str, ...],
+    name: str | None,
+    delimiter: str | None,
+    directories: tuple[str, ...],
+    stream: bool,
+    **options: Any,
 ) -> None:
     """Serve TARGET: module:attr, path/file.py:attr, or module:factory().
 
-    It is a function f(message) or f(connection, message), async or not, or an object with a method
-    message(connection, message). What it returns is the reply.
+    For http:// it is a function f(request), async or not, or a fastloop.Router; else a function
+    f(message) or f(connection, message), or an object with a method message(connection, message).
+    What it returns is the reply.
     """
     config = load(options)
     if not urls:
-        raise ConfigError("no address to listen on: add --bind tcp://127.0.0.1:7000")
+        raise ConfigError("no address to listen on: add --bind http://127.0.0.1:8000")
     chosen: str | framing.Framing | None = name
     if delimiter is not None:
         chosen = framing.of(name or "line", delimiter=delimiter, max=config.max_message)
@@ -169,13 +109,80 @@ def serve(
             if chosen is None:
                 raise ConfigError(f"{url} needs --framing: one of {', '.join(framing.NAMES)}")
             framings[url] = chosen
-    Announced(
-        lambda addresses: "\n".join(f"listening on {address}" for address in addresses),
+    server = Server(
         target.load(handler),
         *urls,
         framing=framings,
+        static=dict(map(prefix_and_directory, directories)),
+        stream=stream,
         **asdict(config),
-    ).run()
+    )
+    run(server, listening)
+
+
+def prefix_and_directory(text: str) -> tuple[str, str]:
+    """Reads "/assets=./assets"."""
+    prefix, equals, directory = text.partition("=")
+    if not equals or not prefix.startswith("/"):
+        raise ConfigError(f"--static {text}: write PREFIX=DIR, as in --static /assets=./assets")
+    return prefix, directory
+
+
+@main.command("files", epilog=FILES_EPILOG)
+@click.argument("directory", metavar="DIR")
+@click.option(
+    "--bind",
+    "urls",
+    metavar="URL",
+    multiple=True,
+    envvar=PREFIX + "BIND",
+    help="where to listen; may be given again: http://host:port, http+unix:/path, http+fd:number",
+)
+@click.option("--listing", is_flag=True, help="make a page for a directory that has no index")
+@click.option(
+    "--index",
+    metavar="NAME",
+    default="index.html",
+    show_default=True,
+    help="the file that stands for its directory; empty for none",
+)
+@click.option("--cache-control", metavar="TEXT", default="", help="this field, in every answer")
+@click.option(
+    "--immutable",
+    metavar="PATTERN",
+    default="",
+    help="names of files that never change, which are cached for a year",
+)
+@click.option("--hidden", is_flag=True, help="serve also names that begin with a dot")
+@config_options
+def run_files(
+    directory: str,
+    urls: tuple[str, ...],
+    listing: bool,
+    index: str,
+    cache_control: str,
+    immutable: str,
+    hidden: bool,
+    **options: Any,
+) -> None:
+    """Serve the files of DIR, without any Python on the way."""
+    config = load(options)
+    if not urls:
+        raise ConfigError("no address to listen on: add --bind http://127.0.0.1:8000")
+    for url in urls:
+        if bind.parse(url).scheme != "http":
+            raise ConfigError(f"files are served by http:// addresses, not {url}")
+    router = Router()
+    router.static(
+        "/",
+        directory,
+        listing=listing,
+        index=index,
+        cache_control=cache_control,
+        immutable=immutable,
+        hidden=hidden,
+    )
+    run(Server(router, *urls, **asdict(config)), listening)
 
 
 @main.command("demo")
@@ -187,12 +194,12 @@ def serve(
     help="the first of four ports in a row; by default 7001 to 7003, and 6380 for kv",
 )
 @config_options
-def run_demo(host: str, base_port: int | None, **options: str) -> None:
+def run_demo(host: str, base_port: int | None, **options: Any) -> None:
     """Run the example servers, all in one process, and tell how to try each."""
     config = load(options)
     handlers, framings = demo.routes(host, base_port)
     try:
-        Announced(demo.guide, handlers, framing=framings, **asdict(config)).run()
+        run(Server(handlers, framing=framings, **asdict(config)), demo.guide)
     except ConfigError as error:
         raise ConfigError(f"{error}; for other ports: fastloop demo --base-port 17001") from error
 

@@ -2,15 +2,28 @@
 
 import logging
 import os
-import re
 import resource
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import Field, dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any
 
 from fastloop.errors import ConfigError
+from fastloop.options import (
+    GIB,
+    KIB,
+    MIB,
+    choice,
+    count,
+    duration,
+    flag,
+    option,
+    optional,
+    parse_option,
+    path_or_empty,
+    size,
+)
 
 log = logging.getLogger("fastloop")
 
@@ -18,74 +31,6 @@ PREFIX = "FASTLOOP_"
 
 # Descriptors left to the program itself: its files, pollers, wake-up pipes and listeners.
 RESERVED_FILES = 64
-
-KIB = 1024
-MIB = 1024 * KIB
-GIB = 1024 * MIB
-
-SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-BYTES = {"": 1, "k": KIB, "m": MIB, "g": GIB}
-
-
-def duration(value: Any) -> float:
-    """Seconds from a number, or from a string such as "500ms", "10s", "5m", "2h", "1d"."""
-    if isinstance(value, str):
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|[smhd]?)", value.strip())
-        value = float(match[1]) * SECONDS[match[2]] if match else None
-    # The core counts milliseconds in 32 bits.
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 4_000_000:
-        raise ValueError('a time from 0 to 46 days: seconds, or a string like "500ms", "10s", "5m"')
-    return float(value)
-
-
-def count(low: int, high: int) -> Callable[[Any], int]:
-    """A parser of whole numbers from low to high."""
-
-    def parse(value: Any) -> int:
-        if isinstance(value, str) and re.fullmatch(r"\d{1,18}", value.strip()):
-            value = int(value)
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise ValueError(f"a whole number from {low} to {high}")
-        return value
-
-    return parse
-
-
-def size(low: int, high: int) -> Callable[[Any], int]:
-    """A parser of bytes from low to high: numbers, or strings such as "64k", "16m", "1g"."""
-
-    def parse(value: Any) -> int:
-        if isinstance(value, str):
-            match = re.fullmatch(r"(\d{1,18})\s*([kmg]?)(?:i?b)?", value.strip().lower())
-            value = int(match[1]) * BYTES[match[2]] if match else None
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise ValueError(f'{low} to {high} bytes: a number, or a string like "64k", "16m"')
-        return value
-
-    return parse
-
-
-def choice(*allowed: str) -> Callable[[Any], str]:
-    """A parser of words."""
-
-    def parse(value: Any) -> str:
-        if value not in allowed:
-            near = get_close_matches(str(value), allowed, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"one of {', '.join(allowed)}{hint}")
-        return str(value)
-
-    return parse
-
-
-def optional(parse: Callable[[Any], int]) -> Callable[[Any], int | None]:
-    """The same, or None."""
-    return lambda value: None if value is None else parse(value)
-
-
-def option(default: Any, parse: Callable[[Any], Any], kind: str, text: str) -> Any:
-    """A field of Config; `kind` is TIME, SIZE, N or NAME."""
-    return field(default=default, metadata={"parse": parse, "kind": kind, "help": text})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +92,51 @@ class Config:
         "NAME",
         "the event loop of async handlers: auto (uvloop if it is installed), asyncio or uvloop",
     )
+    max_connections_per_address: int = option(
+        0, count(0, 10_000_000), "N", "connections of one address at a time; 0: no limit"
+    )
+    max_request_line: int = option(
+        8 * KIB, size(64, MIB), "SIZE", "http: the longest request line; a longer one gets 414"
+    )
+    max_headers: int = option(
+        64 * KIB, size(256, 16 * MIB), "SIZE", "http: all header fields of a request; more get 431"
+    )
+    max_header_count: int = option(
+        100, count(1, 100_000), "N", "http: header fields of a request; more get 431"
+    )
+    max_body: int = option(
+        16 * MIB, size(0, 1024 * GIB), "SIZE", "http: the largest body; a larger one gets 413"
+    )
+    header_timeout: float = option(
+        10.0, duration, "TIME", "http: from the first byte of a request to the end of its headers"
+    )
+    body_timeout: float = option(
+        30.0, duration, "TIME", "http: for a body, on top of what it takes at body_rate"
+    )
+    body_rate: int = option(
+        500, size(0, GIB), "SIZE", "http: the least that a body must bring in a second"
+    )
+    keep_alive: float = option(
+        75.0, duration, "TIME", "http: how long a connection is kept between requests"
+    )
+    max_requests: int = option(
+        10_000, count(0, 2**31), "N", "http: requests on one connection; 0: no limit"
+    )
+    healthz: str = option(
+        "/-/healthz", path_or_empty, "PATH", "http: a path that answers ok, in C; empty for none"
+    )
+    debug: bool = option(
+        False, flag, "FLAG", "http: show tracebacks to clients; never do so in public"
+    )
+    file_threads: int = option(
+        4, count(1, 256), "N", "threads that read files which are not in memory"
+    )
+    file_queue: int = option(
+        1024, count(1, 1_000_000), "N", "file reads that may wait for them; more fail"
+    )
+    file_memory: int = option(
+        64 * MIB, size(1, 1024 * GIB), "SIZE", "http: small files that are kept in memory"
+    )
     log_level: str = option(
         "info", choice("debug", "info", "warning", "error"), "NAME", "debug, info, warning or error"
     )
@@ -195,14 +185,6 @@ class Config:
             limit,
         )
         return replace(self, max_connections=allowed)
-
-
-def parse_option(option: Field[Any], value: Any, source: str = "") -> Any:
-    """The value of an option, in its own type; or ConfigError, with what it allows."""
-    try:
-        return option.metadata["parse"](value)
-    except ValueError as error:
-        raise ConfigError(f"{option.name}={value!r}{source} is not {error}") from None
 
 
 def unknown(name: str, known: Mapping[str, object]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +83,16 @@ class Connection:
         if get_ident() == runtime.thread and not runtime.is_open(self.id):
             raise ConnectionClosed("the connection is closed")
         runtime.call(runtime.command, (MARK, lib.FL_SEND, self.id, self._ticket, value))
+
+    def send_file(self, path: str | os.PathLike[str], offset: int = 0, count: int = -1) -> None:
+        """Sends bytes of a file, in any protocol, without framing and without blocking the loop.
+
+        ``count`` bytes from ``offset`` on; -1: to its end. The order is that of ``send``. If the
+        file cannot be read, or ends before, the connection is closed.
+        """
+        if offset < 0 or count < -1:
+            raise ValueError(f"offset={offset}, count={count}: they are not below 0, but for -1")
+        self.send((MARK, lib.FL_PART, os.fsencode(path), offset, count))
 
     def close(self, *, abort: bool = False) -> None:
         """Closes once all is sent; with ``abort`` at once, with a reset. Twice is fine."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from itertools import count
 from typing import Any
 
@@ -30,8 +30,8 @@ def whole_batch(runtime: Runtime, route: Route, ids: list[int] | None, items: li
         runtime.reply(reply)
 
 
-_tickets = count(1)
-"""Numbers for replies that come later; 0 is none."""
+next_ticket = count(1).__next__
+"""Makes a number for a reply that comes later; 0 is none."""
 
 
 class Promised:
@@ -44,28 +44,40 @@ class Promised:
         assert ids is not None
         promised = []
         for id, item in zip(ids, items, strict=True):
-            ticket = next(_tickets)
+            ticket = next_ticket()
             runtime.reply((MARK, lib.FL_LATER, ticket))
             connection = (runtime.connection(id, ticket),) if route.handler.with_connection else ()
             promised.append((id, ticket, (*connection, item)))
         return promised
 
 
-class OnAsyncio(Promised):
-    """Runs each message as a task of the asyncio loop that turns this runtime."""
+class Tasks:
+    """The tasks of a dispatch, on the asyncio loop that turns its runtime."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Runs it as a task."""
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def cancel(self) -> None:
+        """Cancels the tasks that are not done."""
+        for task in list(self._tasks):
+            task.cancel()
+
+
+class OnAsyncio(Promised, Tasks):
+    """Runs each message as a task."""
 
     def __call__(
         self, runtime: Runtime, route: Route, ids: list[int] | None, items: list[Any]
     ) -> None:
         """Makes a task for each message of the batch."""
-        loop = asyncio.get_running_loop()
         for id, ticket, args in self._promise(runtime, route, ids, items):
-            task = loop.create_task(self._answer(runtime, route, id, ticket, args))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self.spawn(self._answer(runtime, route, id, ticket, args))
 
     async def _answer(
         self, runtime: Runtime, route: Route, id: int, ticket: int, args: tuple[Any, ...]
@@ -77,11 +89,6 @@ class OnAsyncio(Promised):
             value = of_exception(error, route.name)
         finally:
             runtime.command((MARK, lib.FL_FILL, id, ticket, value))
-
-    def cancel(self) -> None:
-        """Cancels the tasks that are not done."""
-        for task in list(self._tasks):
-            task.cancel()
 
 
 class OnThreads(Promised):

@@ -7,8 +7,8 @@ or its delimiter matters: ``framing=Line(delimiter=b"\\0", max=1024)``. Replies 
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from fastloop.config import GIB, KIB, MIB
 from fastloop.errors import ConfigError
+from fastloop.options import GIB, KIB, MIB
 
 # Length prefixes, with the default maximum of a message in bytes.
 LENGTHS = {
@@ -20,7 +20,7 @@ LENGTHS = {
     "varint": 16 * MIB,
 }
 
-NAMES = ("raw", "line", *LENGTHS, "resp")
+NAMES = ("raw", "line", *LENGTHS, "resp", "http")
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,13 @@ class Resp(Framing):
         super().__init__("resp", max)
 
 
+class Http(Framing):
+    """HTTP/1.1: a message is a Request. Its limits are options of their own, such as max_body."""
+
+    def __init__(self) -> None:
+        super().__init__("http", GIB)
+
+
 def of(
     spec: str | Framing | None, *, delimiter: bytes | str | None = None, max: int | None = None
 ) -> Framing:
@@ -100,6 +107,8 @@ def of(
         return Raw(**most)
     if spec == "resp":
         return Resp(**most)
+    if spec == "http":
+        return Http()
     if spec in LENGTHS:
         return Length(spec, max)
     near = get_close_matches(str(spec), NAMES, 1)

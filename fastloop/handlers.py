@@ -12,6 +12,7 @@ from fastloop.errors import ConfigError
 F = TypeVar("F", bound=Callable[..., Any])
 
 _BATCH = "__fastloop_batch__"
+_STREAM = "__fastloop_stream__"
 
 
 def batch(function: F) -> F:
@@ -23,6 +24,33 @@ def batch(function: F) -> F:
     """
     setattr(function, _BATCH, True)
     return function
+
+
+def stream(function: F) -> F:
+    """Marks an HTTP handler that is called as soon as the head of a request is here.
+
+    It reads the body as it arrives: ``async for piece in request.stream()``, or without ``async``
+    in a plain function that runs in a worker thread (``blocking=N``).
+    """
+    setattr(function, _STREAM, True)
+    return function
+
+
+def is_async(function: object) -> bool:
+    """Whether calling it gives something to await; also for an object with an async __call__."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004
+    )
+
+
+def is_batch(function: object) -> bool:
+    """Whether it is marked by ``batch``."""
+    return bool(getattr(function, _BATCH, False))
+
+
+def is_stream(function: object) -> bool:
+    """Whether it is marked by ``stream``."""
+    return bool(getattr(function, _STREAM, False))
 
 
 @dataclass(frozen=True)
@@ -56,24 +84,17 @@ class Handler:
             message=function,
             name=name,
             with_connection=_arguments(function, name) == 2,
-            is_async=_is_async(function),
-            is_batch=getattr(function, _BATCH, False),
+            is_async=is_async(function),
+            is_batch=is_batch(function),
             open=getattr(target, "open", None) if function is not target else None,
             close=getattr(target, "close", None) if function is not target else None,
         )
         if handler.is_batch and handler.is_async:
             raise ConfigError(f"the batch handler {name} is async: nobody would await it")
         for method in ("open", "close"):
-            if _is_async(getattr(handler, method)):
+            if is_async(getattr(handler, method)):
                 raise ConfigError(f"{method}() of {name} is async: nobody would await it")
         return handler
-
-
-def _is_async(function: object) -> bool:
-    """Whether calling it gives something to await; also for an object with an async __call__."""
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004
-    )
 
 
 def _arguments(function: Callable[..., Any], name: str) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from fastloop._ffi import check, ffi, lib
 from fastloop.config import Config
 from fastloop.framing import Framing
+from fastloop.http.static import Constant, Static
+from fastloop.options import GIB
 
 
 def open_loop(config: Config) -> Any:
@@ -16,20 +19,29 @@ def open_loop(config: Config) -> Any:
     c = ffi.new("fl_config *")
     c.backend = backend
     c.max_connections = max(1, config.max_connections // config.threads)
+    c.max_per_address = config.max_connections_per_address
     c.idle_timeout_ms = _milliseconds(config.idle_timeout)
     c.write_timeout_ms = _milliseconds(config.write_timeout)
     c.linger_ms = _milliseconds(config.linger)
     c.high_water = config.high_water
     c.low_water = config.low_water
     c.max_unsent = config.max_unsent
+    c.file_threads = max(1, config.file_threads // config.threads)
+    c.file_queue = config.file_queue
+    c.file_memory = config.file_memory // config.threads
     loop = lib.fl_open(c, error)
     if loop == ffi.NULL:
         check(error[0], f"opening backend {config.backend}")
     return loop
 
 
-def listen(loop: Any, fd: int, framing: Framing, wants: int, what: str) -> int:
-    """Serves a listening socket; `what` names it in an error. Returns the listener's number."""
+def listen(
+    loop: Any, fd: int, framing: Framing, config: Config, wants: int, stream: bool, what: str
+) -> int:
+    """Serves a listening socket; `what` names it in an error. Returns the listener's number.
+
+    `stream`: of HTTP, bodies come in pieces.
+    """
     name = ffi.new("char[]", framing.name.encode())
     delimiter = ffi.new("char[]", framing.delimiter) if framing.delimiter else ffi.NULL
     c = ffi.new("fl_listener *")
@@ -38,7 +50,43 @@ def listen(loop: Any, fd: int, framing: Framing, wants: int, what: str) -> int:
     c.delimiter_len = len(framing.delimiter or b"")
     c.max_message = framing.max
     c.wants = wants
+    c.max_body = config.max_body if stream else min(config.max_body, GIB)
+    c.max_line = config.max_request_line
+    c.max_head = config.max_headers
+    c.max_fields = config.max_header_count
+    c.max_requests = config.max_requests
+    c.header_ms = _milliseconds(config.header_timeout)
+    c.body_ms = _milliseconds(config.body_timeout)
+    c.body_rate = config.body_rate
+    c.keepalive_ms = _milliseconds(config.keep_alive)
+    c.stream = stream
     return check(lib.fl_listen(loop, fd, c), what)
+
+
+def constant(loop: Any, listener: int, constant: Constant) -> None:
+    """Answers a path in C."""
+    body = constant.body.encode() if isinstance(constant.body, str) else constant.body
+    rc = lib.fl_constant(
+        loop, listener, constant.path.encode(), constant.type.encode("latin-1"), body, len(body)
+    )
+    check(rc, f"answering {constant.path}")
+
+
+def mount(loop: Any, listener: int, static: Static) -> None:
+    """Serves a directory in C. Raises OSError if it cannot be opened."""
+    texts = [
+        ffi.new("char[]", each.encode("utf-8", "surrogateescape"))
+        for each in (static.index, static.cache_control, static.immutable)
+    ]
+    c = ffi.new("fl_static *")
+    c.index, c.cache_control, c.immutable = (
+        each if each[0] != b"\0" else ffi.NULL for each in texts
+    )
+    c.listing, c.hidden = static.listing, static.hidden
+    c.precompressed = static.precompressed
+    directory = os.fsencode(static.directory)
+    rc = lib.fl_mount(loop, listener, static.prefix.encode() or b"/", directory, c)
+    check(rc, f"serving the files of {os.fspath(static.directory)}")
 
 
 def _milliseconds(seconds: float) -> int:

@@ -11,19 +11,18 @@ import errno
 import logging
 import os
 import weakref
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
 from marshal import dumps, loads
-from threading import RLock, get_ident
+from threading import get_ident, local
 from typing import TYPE_CHECKING, Any
 
 from fastloop import notices
 from fastloop._ffi import check, ffi, lib
 from fastloop.connection import Connection
 from fastloop.crossing import marshallable
-from fastloop.errors import FastloopError
+from fastloop.posting import Posting
 from fastloop.timers import Timer, Timers
+from fastloop.waits import Waits
 
 if TYPE_CHECKING:
     from fastloop.route import Route
@@ -31,36 +30,32 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("fastloop")
 
-ANSWER_SECONDS = 30
-"""How long another thread waits for an answer of the loop's thread."""
 
-
-class Runtime:
+class Runtime(Posting):
     """One loop, used by one thread: the one that calls ``run`` or ``turn``."""
 
     def __init__(self, server: Server, loop: Any, routes: list[Route]) -> None:
+        super().__init__(loop)
         self.server = server
-        self.loop = loop
         self.states: dict[int, Any] = {}
         self.closing: set[int] = set()  # connections that the outbox closes
-        self.thread: int | None = get_ident()
-        self.turning = False
         self.routes = routes
         self.out: list[Any] = []
         self.commands = 0
         self._inbox: Any = None
-        self._posted: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
-        self._awake = False
-        self._lifetime = RLock()  # of the loop, against a wake-up from another thread
         self.running = True
         self.on_command: Callable[[], None] | None = None  # asyncio wants to know of commands
         self._timers = Timers(self)
+        self.waits = Waits(self)
         self._on: dict[int, Callable[..., None]] = {
             lib.FL_OPENED: self._opened,
             lib.FL_MESSAGES: self._messages,
             lib.FL_CLOSED: self._closed,
             lib.FL_TIMERS: self._timers.fired,
             lib.FL_NOTICES: notices.report,
+            lib.FL_ROOM: self.waits.told_room,
+            lib.FL_BODY: self.waits.told_body,
+            lib.FL_FILES: self.waits.told_files,
         }
         _runtimes.add(self)
 
@@ -84,11 +79,16 @@ class Runtime:
         """This thread turns it from now on."""
         self.thread = get_ident()
         self.turning = True
+        _turned().append(self)
 
     def end(self) -> None:
-        """Nobody turns it any more: who still waits for an answer gets it."""
+        """Nobody turns it any more: who still waits for an answer gets it, or an error."""
+        with self._lifetime:
+            self.turning = False
+        self.waits.close()
         self._run_posted()
-        self.turning = False
+        if self in _turned():
+            _turned().remove(self)
 
     def turn(self, timeout_ms: int) -> None:
         """One turn; waits at most so long for something to do (-1: no limit)."""
@@ -163,20 +163,13 @@ class Runtime:
                 text = ffi.string(lib.fl_strerror(reason)).decode() if reason else ""
                 self.call_user(close, self.connection(id), text)
             self.states.pop(id, None)
+            self.waits.told_end(id)
 
     def is_open(self, id: int) -> bool:
         """Whether anything can still be sent to this connection."""
         return id not in self.closing and bool(lib.fl_alive(self._alive(), id))
 
-    def call_user(self, function: Callable[..., Any] | None, *args: Any) -> None:
-        if function is None:
-            return
-        try:
-            function(*args)
-        except Exception:
-            log.exception("%s failed", getattr(function, "__qualname__", function))
-
-    # -- commands and other threads --
+    # -- commands --
 
     def command(self, command: tuple[Any, ...]) -> None:
         """Says something that is no reply; it takes effect in the order it was said."""
@@ -185,61 +178,11 @@ class Runtime:
         if self.on_command is not None:
             self.on_command()
 
-    def call(self, function: Callable[..., Any], *args: Any) -> None:
-        """Calls it now if this is the loop's thread; otherwise soon, on the loop's thread."""
-        if get_ident() == self.thread:
-            self._alive()
-            function(*args)
-        else:
-            self.post(function, *args)
-
-    def ask(self, function: Callable[..., Any], *args: Any) -> Any:
-        """The result of a call on the loop's thread, from any thread."""
-        if get_ident() == self.thread or not self.turning:
-            self._alive()
-            return function(*args)
-        answer: Future[Any] = Future()
-
-        def fetch() -> None:
-            try:
-                answer.set_result(function(*args))
-            except BaseException as error:
-                answer.set_exception(error)
-
-        self.post(fetch)
-        try:
-            return answer.result(timeout=ANSWER_SECONDS)
-        except TimeoutError as error:
-            raise FastloopError("the server has stopped, or a handler holds it up") from error
-
-    def post(self, function: Callable[..., Any], *args: Any) -> None:
-        """Calls it soon on the loop's thread; from any thread."""
-        self._posted.append((function, args))
-        if not self._awake:
-            self._awake = True
-            self.wake()
-
-    def wake(self) -> None:
-        """Makes a turn that waits return; from any thread, also while another frees the loop."""
-        with self._lifetime:
-            lib.fl_wake(self._alive())
-
-    def _run_posted(self) -> None:
-        self._awake = False  # before the queue is looked at: who posts from now on wakes again
-        for _ in range(len(self._posted)):
-            function, args = self._posted.popleft()
-            self.call_user(function, *args)
-
     def call_later(self, seconds: float, function: Callable[[], Any]) -> Timer:
         """Calls it on the loop's thread after this time."""
         return self._timers.set(seconds, function)
 
     # -- ending --
-
-    def _alive(self) -> Any:
-        if self.loop is None:
-            raise FastloopError("the server is stopped, or belongs to the parent of this process")
-        return self.loop
 
     def drain(self, seconds: float) -> None:
         """Stops accepting, and stops when all is answered and closed, or time is up."""
@@ -277,6 +220,22 @@ class Runtime:
         loop, self.loop = self.loop, None
         if loop is not None and get_ident() == self.thread:  # otherwise it may be in mid-turn
             lib.fl_forget(loop)
+
+
+_local = local()
+
+
+def _turned() -> list[Runtime]:
+    """The runtimes that this thread turns: several, if it runs asyncio."""
+    if not hasattr(_local, "runtimes"):
+        _local.runtimes = []
+    found: list[Runtime] = _local.runtimes
+    return found
+
+
+def here() -> Runtime | None:
+    """A runtime that this thread turns, if there is one."""
+    return next(iter(_turned()), None)
 
 
 _runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()

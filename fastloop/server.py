@@ -5,27 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from fastloop import native
 from fastloop._ffi import ffi, lib
-from fastloop.aio import AsyncioTurns, fileno_of, loop_factory
-from fastloop.bind import Listener, listen, parse
+from fastloop.aio import AsyncioTurns, loop_factory
+from fastloop.assembly import Assembly
 from fastloop.config import Config
 from fastloop.connection import Connection
 from fastloop.crossing import MARK
-from fastloop.dispatch import OnAsyncio
+from fastloop.dispatch import Tasks
 from fastloop.errors import ConfigError, FastloopError
-from fastloop.handlers import Handler
-from fastloop.route import Route
-from fastloop.routes import Framings, dispatch_of, framings_of, targets_of, wants_of
 from fastloop.runtime import Runtime
+from fastloop.services import Framings, services_of
 from fastloop.signals import Signals
 from fastloop.stats import Stats
 from fastloop.timers import Timer
-from fastloop.workers import Workers
 
 log = logging.getLogger("fastloop")
 
@@ -36,6 +32,10 @@ class Server:
     ``handler`` is a function ``f(message)`` or ``f(connection, message)``, sync or async; an object
     with ``message`` and maybe ``open(connection)`` and ``close(connection, reason)``; or a dict
     from bind URL to such handlers. ``framing`` is a name, a Framing, or a dict from bind URL.
+
+    On http:// addresses it is a function ``f(request)``, such an object, or a ``Router``. There,
+    ``stream`` hands over requests before their body is read; ``static`` is a dict from path prefix
+    to a directory, whose files are served without Python. ``healthz=None`` turns that path off.
     All other options are those of ``fastloop.Config``.
 
         with fastloop.Server(handler, "tcp://127.0.0.1:0", framing="line") as server:
@@ -49,18 +49,16 @@ class Server:
         handler: Any,
         *binds: str,
         framing: Framings = None,
+        stream: bool = False,
+        static: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
+        if "healthz" in options and options["healthz"] is None:
+            options["healthz"] = ""
         self.config = Config.load(**options)
-        targets = targets_of(handler, binds)
-        self._binds = [parse(url) for url in targets]
-        self._handlers = [Handler.of(target) for target in targets.values()]
-        self._framings = framings_of(framing, self._binds, self.config)
-        self._is_async = any(handler.is_async for handler in self._handlers)
-        self._listeners: list[Listener] = []
-        self._runtimes: list[Runtime] = []
+        services = services_of(handler, binds, framing, self.config, stream=stream, static=static)
+        self._assembly = Assembly(self.config, services)
         self._threads: list[threading.Thread] = []
-        self._workers: Workers | None = None
         self._attended = False  # run() or serve() closes it
         self._failure: BaseException | None = None
 
@@ -73,14 +71,19 @@ class Server:
             self._spawn(runtime)
         return self
 
-    def run(self) -> None:
-        """Listens and serves in this thread until ``stop``, Ctrl-C (at once), SIGTERM (drains)."""
+    def run(self, *, started: Callable[[], object] | None = None) -> None:
+        """Listens and serves in this thread until ``stop``, Ctrl-C (at once), SIGTERM (drains).
+
+        ``started()`` is called when it listens and handles signals, before the first connection.
+        """
         self._attended = True
         self._open()
         try:
             for runtime in self._runtimes[1:]:
                 self._spawn(runtime)
             with Signals(self, self._runtimes[0]):
+                if started is not None:
+                    started()
                 self._turns(self._runtimes[0])
         finally:
             self._close()
@@ -118,7 +121,8 @@ class Server:
     def _runs_handlers(self, ident: int) -> bool:
         """Whether this thread cannot wait for the end, since that waits for it."""
         own = {thread.ident for thread in self._threads} | {r.thread for r in self._runtimes}
-        return ident in own or (self._workers is not None and self._workers.has(ident))
+        workers = self._assembly.workers
+        return ident in own or (workers is not None and workers.has(ident))
 
     def __enter__(self) -> Self:
         return self.start()
@@ -132,34 +136,9 @@ class Server:
         self.stop()
 
     def _open(self) -> None:
-        if self._runtimes:
+        if self._assembly.runtimes:
             raise FastloopError("this server was started already")
-        config = self.config
-        try:
-            for bind in self._binds:
-                listener = listen(bind, backlog=config.backlog, threads=config.threads)
-                self._listeners.append(listener)
-            self._workers = Workers(config.blocking) if config.blocking else None
-            for thread in range(config.threads):
-                self._runtimes.append(self._runtime(thread))
-            if self._is_async:
-                fileno_of(self._runtimes[0])
-        except BaseException:
-            self._close()
-            raise
-
-    def _runtime(self, thread: int) -> Runtime:
-        routes: list[Route] = []
-        runtime = Runtime(self, native.open_loop(self.config), routes)
-        for listener, handler, framing in zip(
-            self._listeners, self._handlers, self._framings, strict=True
-        ):
-            route = Route(handler, dispatch_of(handler, self._workers))
-            fd = listener.sockets[thread].fileno()
-            wants = wants_of(handler, route.dispatch)
-            native.listen(runtime.loop, fd, framing, wants, f"listening on {listener.address}")
-            routes.append(route)
-        return runtime
+        self._assembly.open(self)
 
     def _spawn(self, runtime: Runtime) -> None:
         def body() -> None:
@@ -178,7 +157,7 @@ class Server:
         thread.start()
 
     def _turns(self, runtime: Runtime) -> None:
-        if not self._is_async:
+        if not self._assembly.is_async:
             runtime.run()
             return
         with asyncio.Runner(loop_factory=loop_factory(self.config.loop)) as runner:
@@ -191,7 +170,7 @@ class Server:
         finally:
             turns.detach()
             for route in runtime.routes:
-                if isinstance(route.dispatch, OnAsyncio):
+                if isinstance(route.dispatch, Tasks):
                     route.dispatch.cancel()
 
     def _close(self) -> None:
@@ -202,26 +181,22 @@ class Server:
         for thread in self._threads:
             if thread is not current and thread.ident is not None:
                 thread.join()
-        if self._workers is not None:
-            self._workers.stop()
-        for runtime in self._runtimes:
-            runtime.free()
-        for listener in self._listeners:
-            listener.close()
+        self._assembly.close()
 
     # -- what it tells --
 
     @property
     def addresses(self) -> list[str]:
         """The URLs it listens on, with the real port where 0 was asked for."""
-        return [listener.address for listener in self._listeners]
+        return [listener.address for listener in self._assembly.listeners]
 
     @property
     def port(self) -> int:
         """The port of the first bind; raises ConfigError if that is no TCP address."""
-        if not self._listeners or self._listeners[0].bind.kind != "inet":
+        listeners = self._assembly.listeners
+        if not listeners or listeners[0].bind.kind != "inet":
             raise ConfigError("the first address has no port, or the server was not started")
-        return int(self._listeners[0].address.rpartition(":")[2])
+        return int(listeners[0].address.rpartition(":")[2])
 
     @property
     def backend(self) -> str:
@@ -233,6 +208,10 @@ class Server:
         return Stats.total(runtime.ask(runtime.stats) for runtime in self._runtimes)
 
     # -- what may be said to it, from any thread --
+
+    @property
+    def _runtimes(self) -> list[Runtime]:
+        return self._assembly.runtimes
 
     def _first(self) -> Runtime:
         if not self._runtimes or self._runtimes[0].loop is None:
@@ -279,7 +258,9 @@ def serve(
     handler: Any,
     *binds: str,
     framing: Framings = None,
+    stream: bool = False,
+    static: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> None:
     """Serves until Ctrl-C or SIGTERM: ``Server(handler, *binds, ...).run()``."""
-    Server(handler, *binds, framing=framing, **options).run()
+    Server(handler, *binds, framing=framing, stream=stream, static=static, **options).run()

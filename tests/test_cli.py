@@ -185,7 +185,7 @@ class TestServe:
         [
             (("app:shout",), "no address to listen on"),
             (("app:shout", "--bind", "tcp://:0"), "tcp://:0 needs --framing: one of raw, line"),
-            (("app:shout", "--bind", "http://:0"), "http comes with a later version"),
+            (("app:shout", "--bind", "https://:0"), "https comes with a later version"),
             (("app:shout", "--bind", "tcp://localhost", "--framing", "raw"), "a port is missing"),
             (("app:shout", "--bind", "tcp://:0", "--framing", "lines"), "did you mean 'line'?"),
             (("app", *LINE), "write module:attr"),

@@ -1,0 +1,122 @@
+"""Who waits for what the core tells later: room to send, pieces of bodies, files, ends."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import Future
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from fastloop._ffi import lib
+from fastloop.crossing import MARK
+
+if TYPE_CHECKING:
+    from fastloop.runtime import Runtime
+
+Call = Callable[[Any], None]
+"""Gets the answer, or an error code of the core, which is an int below 0."""
+
+
+class Waits:
+    """The questions of one loop. Everything but ``wait`` is of the loop's thread alone."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._room: dict[int, list[Call]] = {}
+        self._body: dict[int, Call] = {}
+        self._files: dict[int, Call] = {}
+        self._slots = count()
+        self._ends: dict[int, list[Call]] = {}
+        self._over = False
+
+    # -- questions --
+
+    def room(self, id: int, call: Call) -> None:
+        """Tells the bytes that are unsent, once they are no more than low_water."""
+        if self._open(call):
+            waiting = self._room.setdefault(id, [])
+            waiting.append(call)
+            if len(waiting) == 1:
+                self._runtime.command((MARK, lib.FL_ASK, id))
+
+    def body(self, id: int, call: Call) -> None:
+        """Tells the next piece of the body of a request; None at its end."""
+        if self._open(call):
+            self._body[id] = call
+            self._runtime.command((MARK, lib.FL_MORE, id))
+
+    def file(self, path: str | os.PathLike[str], offset: int, size: int, call: Call) -> None:
+        """Tells so many bytes of a file (-1: all) from an offset on."""
+        if self._open(call):
+            slot = next(self._slots)
+            self._files[slot] = call
+            self._runtime.command((MARK, lib.FL_READ, slot, os.fsencode(path), offset, size))
+
+    def end(self, id: int, call: Call) -> None:
+        """Tells when a connection is gone; at once if it is."""
+        if not self._open(call):
+            return
+        if not self._runtime.is_open(id):
+            call(0)
+            return
+        self._ends.setdefault(id, []).append(call)
+        self._runtime.command((MARK, lib.FL_WATCH, id))
+
+    def forget(self, id: int, call: Call) -> None:
+        """Takes back ``end``, if it was not told."""
+        waiting = self._ends.get(id, [])
+        if call in waiting:
+            waiting.remove(call)
+            if not waiting:
+                del self._ends[id]
+
+    def wait(self, question: Callable[..., None], *args: Any) -> Any:
+        """The answer to one of these, in another thread."""
+        answer: Future[Any] = Future()
+        if not self._runtime.post_while_turning(question, *args, answer.set_result):
+            return lib.FL_ESTOP
+        return answer.result()
+
+    def _open(self, call: Call) -> bool:
+        if self._over:
+            call(lib.FL_ESTOP)
+        return not self._over
+
+    # -- answers --
+
+    def told_room(self, _listener: int, ids: list[int], items: list[int]) -> None:
+        """FL_ROOM."""
+        for id, item in zip(ids, items, strict=True):
+            for call in self._room.pop(id, ()):
+                self._runtime.call_user(call, item)
+
+    def told_body(self, _listener: int, ids: list[int], items: list[Any]) -> None:
+        """FL_BODY."""
+        self._told(self._body, ids, items)
+
+    def told_files(self, _listener: int, slots: list[int], items: list[Any]) -> None:
+        """FL_FILES."""
+        self._told(self._files, slots, items)
+
+    def _told(self, waiting: dict[int, Call], keys: list[int], items: list[Any]) -> None:
+        for key, item in zip(keys, items, strict=True):
+            call = waiting.pop(key, None)
+            if call is not None:
+                self._runtime.call_user(call, item)
+
+    def told_end(self, id: int) -> None:
+        """A connection is gone."""
+        for call in self._ends.pop(id, ()):
+            self._runtime.call_user(call, 0)
+
+    def close(self) -> None:
+        """Nothing will be told any more: everyone who waits gets an error."""
+        self._over = True
+        calls = [*self._body.values(), *self._files.values()]
+        for some in (*self._room.values(), *self._ends.values()):
+            calls += some
+        for waiting in (self._room, self._body, self._files, self._ends):
+            waiting.clear()
+        for call in calls:
+            self._runtime.call_user(call, lib.FL_ESTOP)
