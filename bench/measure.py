@@ -46,7 +46,19 @@ def usage(pid: int) -> Usage:
 
 def pss(pid: int) -> int:
     """Return the memory of a process tree, in bytes; shared pages count in proportion."""
-    return sum(_field(PROC / str(p) / "smaps_rollup", "Pss") * 1024 for p in tree(pid))
+    return _memory(pid, "Pss")
+
+
+def allocated(pid: int) -> int:
+    """Return the same without what is mapped from files.
+
+    The share of those pages changes whenever another program that uses the library comes or goes.
+    """
+    return _memory(pid, "Pss_Anon") + _memory(pid, "Pss_Shmem")
+
+
+def _memory(pid: int, kind: str) -> int:
+    return sum(_field(PROC / str(p) / "smaps_rollup", kind) * 1024 for p in tree(pid))
 
 
 def _field(file: Path, name: str) -> int:

@@ -10,7 +10,7 @@ import roster
 from case import Case, Metric, Ratio
 from client import Sample
 from harness import Server, document
-from measure import pss, usage
+from measure import allocated, pss, usage
 
 SETTLE = 1.0
 """Seconds before a figure is read: for frees, closes and timers that follow the last message."""
@@ -41,15 +41,15 @@ def _measure(
     # What a server allocates once, whatever the number of connections, is not theirs.
     client.load(server, what(server), connections=64, seconds=0.5)
     time.sleep(SETTLE)
-    empty = pss(server.pid)
+    base, empty = pss(server.pid), allocated(server.pid)
     with client.idle(server, what(server), connections=connections):
         time.sleep(SETTLE)
-        full, before = pss(server.pid), usage(server.pid)
+        full, before = allocated(server.pid), usage(server.pid)
         time.sleep(seconds)
         cost = usage(server.pid) - before
     return {
         "bytes": (full - empty) / connections,
-        "base": empty,
+        "base": base,
         "wakeups": cost.wakeups,
         "cpu_ms": cost.cpu * 1000,
     }
