@@ -387,9 +387,8 @@ ssize_t http_head_search(const struct http_settings *s, struct progress *p, cons
 {
     struct place at = load_place(p);
     struct head h = {.start = data, .end = data + n, .m = m, .r = &m->http};
-    if (at.fields == 0 && at.line == 0)
+    if (at.fields == 0) {
         at.line = leading_line(data, n);
-    if (at.fields == 0 && p->seen <= at.line) {
         int rc = check_start(data, n, at.line, m);
         if (rc < 0)
             return rc;

@@ -39,6 +39,7 @@ static const struct example lines[] = {
     LINE("\rGET / HTTP/1.1", "!400"),
     LINE(" GET / HTTP/1.1", "!400"),
     EXAMPLE("\r", "+"),
+    EXAMPLE("\rx", "!400"),
     EXAMPLE("\r\n", "+"),
     EXAMPLE("\r\nG", "+"),
     EXAMPLE("\26\3\1\0\245", "!400"), /* a TLS handshake */
