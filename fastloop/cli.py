@@ -9,7 +9,7 @@ import click
 from fastloop import bind, check, demo, framing, target
 from fastloop.config import PREFIX
 from fastloop.errors import ConfigError
-from fastloop.flags import Group, config_options, listening, load, run
+from fastloop.flags import Group, attended, config_options, load, run
 from fastloop.http.router import Router
 from fastloop.server import Server
 
@@ -117,7 +117,7 @@ def serve(
         stream=stream,
         **asdict(config),
     )
-    run(server, listening)
+    run(server)
 
 
 def prefix_and_directory(text: str) -> tuple[str, str]:
@@ -182,7 +182,7 @@ def run_files(
         immutable=immutable,
         hidden=hidden,
     )
-    run(Server(router, *urls, **asdict(config)), listening)
+    run(Server(router, *urls, **asdict(config)))
 
 
 @main.command("demo")
@@ -191,15 +191,14 @@ def run_files(
     "--base-port",
     type=click.IntRange(1, 65000),
     metavar="N",
-    help="the first of four ports in a row; by default 7001 to 7003, and 6380 for kv",
+    help="the first of five ports in a row; by default 7001 to 7003, 6380 for kv, 8000 for web",
 )
 @config_options
 def run_demo(host: str, base_port: int | None, **options: Any) -> None:
     """Run the example servers, all in one process, and tell how to try each."""
     config = load(options)
-    handlers, framings = demo.routes(host, base_port)
     try:
-        run(Server(handlers, framing=framings, **asdict(config)), demo.guide)
+        attended(lambda: demo.run(host, base_port, config, click.echo))
     except ConfigError as error:
         raise ConfigError(f"{error}; for other ports: fastloop demo --base-port 17001") from error
 

@@ -1,12 +1,17 @@
 """What `fastloop demo` runs: every example on a port of its own, in one process."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from fastloop import target
+from fastloop.config import Config
+from fastloop.examples import web
+from fastloop.server import Server
 
 BASE_PORT = 7001
 KV_PORT = 6380
+WEB_PORT = 8000
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,27 @@ def routes(host: str, base_port: int | None) -> tuple[dict[str, Any], dict[str, 
     return handlers, framings
 
 
-def guide(addresses: list[str]) -> str:
+def run(host: str, base_port: int | None, config: Config, say: Callable[[str], object]) -> None:
+    """Serves all examples until Ctrl-C or SIGTERM, and says how to try each once they listen.
+
+    The page in the browser waits for time to pass, so it has asyncio, in a thread of its own:
+    the others need none and are faster without.
+    """
+    handlers, framings = routes(host, base_port)
+    servers = [Server(handlers, framing=framings, **asdict(config))]
+    port = WEB_PORT if base_port is None else base_port + len(EXAMPLES)
+    url = Example("web", "http", port, "http", ()).url(host, port)
+    pollable = replace(config, backend="auto", threads=1, blocking=0)
+    page = Server(web.make(servers), url, **asdict(pollable))
+    servers.append(page)
+    page.start()
+    try:
+        servers[0].run(started=lambda: say(guide(servers[0].addresses, page.addresses[0])))
+    finally:
+        page.stop(drain=0)  # whoever looks at the page would keep it for ever
+
+
+def guide(addresses: list[str], page: str) -> str:
     """What to type to try each example, given where they listen."""
     lines = []
     for example, address in zip(EXAMPLES, addresses, strict=True):
@@ -64,4 +89,5 @@ def guide(addresses: list[str]) -> str:
             "       " + text.format(host=host.strip("[]") or "127.0.0.1", port=port)
             for text in example.tries
         ]
+    lines += [f"web    {page}", "       open it in a browser: what all of these do, live"]
     return "\n".join([*lines, "", "Ctrl-C ends it."])

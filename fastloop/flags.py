@@ -72,14 +72,19 @@ def load(options: Mapping[str, Any]) -> Config:
     return config
 
 
-def run(server: Server, announce: Callable[[list[str]], str]) -> None:
+def run(server: Server) -> None:
     """Serves until Ctrl-C or SIGTERM, after it said where."""
+    # Not before signals are handled: whoever reads it may send one.
+    attended(lambda: server.run(started=lambda: click.echo(listening(server.addresses))))
+
+
+def attended(serve: Callable[[], object]) -> None:
+    """Calls what serves, as the program that this process is for."""
     # In the moments when the server itself does not handle them, they end it just as quietly.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     spare_the_collector()
     with contextlib.suppress(KeyboardInterrupt):
-        # Not before signals are handled: whoever reads it may send one.
-        server.run(started=lambda: click.echo(announce(server.addresses)))
+        serve()
 
 
 def listening(addresses: list[str]) -> str:

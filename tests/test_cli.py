@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -257,18 +258,26 @@ class TestCheck:
 
 class TestDemo:
     def test_it_serves_all_examples_and_tells_how_to_try_them(self, start: Start) -> None:
-        base = free_ports(4)
+        base = free_ports(5)
         demo = start("demo", "--base-port", str(base))
         demo.said(rf"nc 127\.0\.0\.1 {base}$")
         demo.said(rf"redis-cli -h 127\.0\.0\.1 -p {base + 2}")
+        demo.said(rf"http://127\.0\.0\.1:{base + 4}$")
         demo.said("Ctrl-C")
         assert demo.ask(base, b"hi\n") == b"hi\n"
         assert demo.ask(base + 2, b"PING\r\n") == b"+PONG\r\n"
         assert re.fullmatch(rb"[01]\.\d+\n", demo.ask(base + 3, b"5.1 3.5 1.4 0.2\n"))
-        assert demo.end() == (0, "")
+        page = urlopen(f"http://127.0.0.1:{base + 4}/", timeout=20)
+        assert "text/html" in page.headers["content-type"]
+        assert 'new EventSource("events")' in page.read().decode()
+        with urlopen(f"http://127.0.0.1:{base + 4}/events", timeout=20) as events:
+            told = json.loads(events.readline().removeprefix(b"data: "))
+            assert told["messages"] >= 5  # of all servers of the demo
+            assert told["servers"] == 2
+            assert demo.end() == (0, "")  # also while somebody looks at the page
 
     def test_a_port_in_use(self) -> None:
-        base = free_ports(4)
+        base = free_ports(5)
         with socket.create_server(("127.0.0.1", base)):
             done = run("demo", "--base-port", str(base))
         assert done.returncode == 2
