@@ -197,7 +197,7 @@ static int read_sized(int fd, const struct want *want, uint64_t n, bool now, str
 
 static int read_wanted(const struct want *want, bool now, struct buf *out)
 {
-    uint64_t size;
+    uint64_t size = 0;
     int rc;
     int fd = open_file(want->path, now, &size);
     if (fd < 0)
@@ -357,7 +357,7 @@ static int part_later(struct files *f, struct conn *c, struct queue *q, const st
 int files_part(struct files *f, struct conn *c, struct queue *q, struct codec_reader *r)
 {
     struct want want;
-    uint64_t size;
+    uint64_t size = 0;
     struct wire_mark mark = wire_mark(q);
     int rc = read_want(r, &want);
     if (rc == FL_EOUTBOX)

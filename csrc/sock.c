@@ -169,19 +169,18 @@ ssize_t sock_send_more(int fd, const struct iovec *iov, int count)
 
 #if defined(__linux__)
 
-/* It takes no MSG_NOSIGNAL, so for its time this thread blocks the signal, and takes it back if
- * there was none before. */
+/* It takes no MSG_NOSIGNAL, so for its time this thread blocks the signal, and takes back what came,
+ * which it may also when a part was sent. */
 static ssize_t send_file(int fd, int file, off_t offset, size_t n)
 {
     static const struct timespec now = {0};
-    sigset_t pipe_only, before, pending;
+    sigset_t pipe_only, before;
     sigemptyset(&pipe_only);
     sigaddset(&pipe_only, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
-    bool waits = sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE);
     ssize_t sent = sendfile(fd, file, &offset, n);
     int error = errno;
-    if (sent < 0 && error == EPIPE && !waits)
+    if (sent < (ssize_t)n && !sigismember(&before, SIGPIPE))
         sigtimedwait(&pipe_only, NULL, &now);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = error;
