@@ -104,6 +104,7 @@ static int read_entries(int root, int fd, const char *directory, bool hidden, st
     }
     int rc = 0;
     const struct dirent *item;
+    rewinddir(d); /* the place to read from is the descriptor's, not the copy's own */
     while (rc == 0 && !l->more && (item = readdir(d)) != NULL) {
         const char *name = item->d_name;
         struct entry e = {0};
