@@ -148,10 +148,11 @@ static int reply(struct conns *t, struct codec_reader *r)
 
 /* -- commands -- */
 
-/* A connection that something is to be sent to beside its replies: bounded, unlike those. */
-static struct conn *receiver(struct conns *t, struct conn *c)
+/* A connection that something is to be sent to beside its replies: bounded, unlike those. One that
+ * is ending takes only what belongs to an answer that is still to come (`answering`). */
+static struct conn *receiver(struct conns *t, struct conn *c, bool answering)
 {
-    if (c == NULL || c->state != CONN_OPEN)
+    if (c == NULL || c->state > (answering ? CONN_ENDING : CONN_OPEN))
         return NULL;
     if (t->config.max_unsent > 0 && c->out.bytes > t->config.max_unsent &&
         c->out.bytes - wire_in_files(&c->out) > t->config.max_unsent) {
@@ -164,13 +165,13 @@ static struct conn *receiver(struct conns *t, struct conn *c)
 
 static int send_value(struct conns *t, struct conn *c, int64_t ticket, struct codec_reader *r)
 {
-    c = receiver(t, c);
+    struct exchange none = {.stage = STAGE_NONE};
+    struct exchange *x = c == NULL ? NULL : wire_exchange(&c->out, (uint64_t)ticket);
+    c = receiver(t, c, x != NULL);
     if (c == NULL)
         return codec_skip(r);
     struct queue q = {0};
     struct queue *to = ticket == 0 ? &c->out : &q;
-    struct exchange none = {.stage = STAGE_NONE};
-    struct exchange *x = wire_exchange(&c->out, (uint64_t)ticket);
     int rc = say(t, c, x == NULL ? &none : x, to, r);
     if (c->state == CONN_DEAD) {
         wire_drop(&t->wire, &q);
@@ -233,7 +234,7 @@ static int encode_for(struct conns *t, struct conn *c, const struct cast *cast, 
 
 static int cast_to(struct conns *t, struct conn *c, struct cast *cast)
 {
-    c = receiver(t, c);
+    c = receiver(t, c, false);
     if (c == NULL)
         return 0;
     uint32_t key = ((uint32_t)c->listener << 2 | (c->dialect & 3)) + 1;
@@ -324,7 +325,7 @@ static int gone(struct conns *t, int64_t op, uint64_t id)
 static int connection_command(struct conns *t, int64_t op, struct codec_reader *r)
 {
     int64_t id, argument = 0;
-    bool plain = op == FL_WATCH || op == FL_MORE || op == FL_ASK;
+    bool plain = op == FL_WATCH || op == FL_MORE;
     if (read_int(r, &id) < 0 || (!plain && read_int(r, &argument) < 0))
         return FL_EOUTBOX;
     struct conn *c = conn_find(t, (uint64_t)id);
@@ -337,7 +338,7 @@ static int connection_command(struct conns *t, int64_t op, struct codec_reader *
     if (op == FL_MORE)
         conn_more(t, c);
     else if (op == FL_ASK)
-        conn_ask(t, c);
+        conn_ask(t, c, (uint64_t)argument);
     else if (op == FL_CLOSE && argument)
         conn_fail(t, c, -ECONNRESET);
     else if (op == FL_CLOSE)
