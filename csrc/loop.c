@@ -353,7 +353,11 @@ void fl_drain(fl_loop *l)
 int fl_alive(fl_loop *l, uint64_t id)
 {
     const struct conn *c = conn_find(&l->conns, id);
-    return c != NULL && c->state == CONN_OPEN;
+    if (c == NULL)
+        return 0;
+    /* One that asked for its last answer is to get it, also in pieces. */
+    bool last = c->state == CONN_ENDING && (c->flags & CONN_LAST) && c->in_flight > 0;
+    return c->state == CONN_OPEN || last;
 }
 
 int64_t fl_unsent(fl_loop *l, uint64_t id)
