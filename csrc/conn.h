@@ -223,8 +223,8 @@ void conn_pause(struct conns *t, struct conn *c, bool on);
 /* The user takes the next piece of the body. */
 void conn_more(struct conns *t, struct conn *c);
 
-/* The user wants to be told when no more than low_water bytes are unsent. */
-void conn_ask(struct conns *t, struct conn *c);
+/* The user wants to be told when there is room ahead of the hole with this ticket. */
+void conn_ask(struct conns *t, struct conn *c, uint64_t ticket);
 
 /* -- among these files -- */
 

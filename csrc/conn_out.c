@@ -86,9 +86,19 @@ static void update_stall(struct conns *t, struct conn *c)
         c->flags |= CONN_STALLED;
     else if (c->out.bytes <= t->config.low_water)
         c->flags &= (uint16_t)~CONN_STALLED;
-    if ((c->flags & CONN_ASKED) && c->out.bytes <= t->config.low_water) {
+}
+
+/* Tells whoever fills the first hole that there is room. What is behind it does not count: it
+ * cannot be sent before. */
+static void tell_room(struct conns *t, struct conn *c)
+{
+    uint64_t ahead;
+    struct exchange *x = wire_first(&c->out, &ahead);
+    if (x == NULL) {
         c->flags &= (uint16_t)~CONN_ASKED;
-        inbox_room(&t->inbox, conn_id(c), (int64_t)c->out.bytes);
+    } else if (x->asked && ahead <= t->config.low_water) {
+        x->asked = false;
+        inbox_room(&t->inbox, conn_id(c), (int64_t)ahead);
     }
 }
 
@@ -106,6 +116,8 @@ static void resume(struct conns *t, struct conn *c)
 bool conn_settle(struct conns *t, struct conn *c)
 {
     update_stall(t, c);
+    if (c->flags & CONN_ASKED)
+        tell_room(t, c);
     resume(t, c);
     if ((c->flags & CONN_PARKED) || c->out.head != NULL || c->in_flight > 0)
         return false;
@@ -120,8 +132,14 @@ bool conn_settle(struct conns *t, struct conn *c)
     return true;
 }
 
-void conn_ask(struct conns *t, struct conn *c)
+void conn_ask(struct conns *t, struct conn *c, uint64_t ticket)
 {
+    struct exchange *x = wire_exchange(&c->out, ticket);
+    if (x == NULL) {
+        inbox_room(&t->inbox, conn_id(c), -ENOTCONN);
+        return;
+    }
+    x->asked = true;
     c->flags |= CONN_ASKED;
     conn_touch(t, c);
 }

@@ -35,7 +35,7 @@ enum fl_group {
     FL_CLOSED,   /* ids: connections that are gone; items: why, an error code or 0 each */
     FL_TIMERS,   /* items: slots of timers that fired; listener -1, ids None */
     FL_NOTICES,  /* items: (code, count) to be logged; listener -1, ids None */
-    FL_ROOM,     /* answers FL_ASK. ids: whose; items: unsent bytes, or an error; listener -1 */
+    FL_ROOM,     /* answers FL_ASK. ids: whose; items: bytes ahead, or an error; listener -1 */
     FL_BODY,     /* answers FL_MORE. ids: whose; items: bytes, None at the end, or an error; -1 */
     FL_FILES,    /* answers FL_READ. ids: slots; items: bytes, or an error; listener -1 */
 };
@@ -68,7 +68,8 @@ enum fl_op {
     FL_CAST,      /* (listener or -1, ids or None, but not id, value): to these, or to all of it */
     FL_TIMER,     /* (slot, microseconds): set a timer */
     FL_CANCEL,    /* (slot) */
-    FL_ASK,       /* (id): tell by FL_ROOM when no more than low_water bytes are unsent */
+    FL_ASK,       /* (id, ticket): tell by FL_ROOM when no other reply, and no more than low_water
+                   * bytes, are ahead of the one promised under this ticket */
     FL_MORE,      /* (id): tell the next piece of its request's body by FL_BODY */
     FL_READ,      /* (slot, path, offset, count): read a file; answered by FL_FILES */
 };

@@ -218,6 +218,14 @@ struct exchange *wire_exchange(const struct queue *q, uint64_t ticket)
     return hole == NULL ? NULL : &hole->exchange;
 }
 
+struct exchange *wire_first(const struct queue *q, uint64_t *ahead)
+{
+    struct span *s = q->head;
+    for (*ahead = 0; s != NULL && s->data != NULL; s = s->next)
+        *ahead += s->len;
+    return s == NULL ? NULL : &s->exchange;
+}
+
 uint32_t wire_holes(const struct queue *q)
 {
     uint32_t holes = 0;

@@ -40,6 +40,7 @@ struct exchange {
     uint8_t dialect; /* RESP 2 or 3; 0 at first. Of the connection */
     uint8_t flags;   /* HTTP_*: of the request */
     uint8_t stage;   /* HTTP: what was said so far; 0: nothing */
+    bool asked;      /* of a hole: somebody waits until there is room ahead of it */
 };
 
 struct span {
@@ -98,6 +99,9 @@ bool wire_fill(struct wire *w, struct queue *q, uint64_t ticket, struct queue *f
 
 /* What the hole with this ticket keeps, valid until it is filled; NULL: there is no such hole. */
 struct exchange *wire_exchange(const struct queue *q, uint64_t ticket);
+
+/* What the first hole keeps, with the bytes in front of it in *ahead; NULL: there is no hole. */
+struct exchange *wire_first(const struct queue *q, uint64_t *ahead);
 
 /* How many holes are in q. */
 uint32_t wire_holes(const struct queue *q);

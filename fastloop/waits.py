@@ -23,7 +23,7 @@ class Waits:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._room: dict[int, list[Call]] = {}
+        self._room: dict[int, dict[int, Call]] = {}
         self._body: dict[int, Call] = {}
         self._files: dict[int, Call] = {}
         self._slots = count()
@@ -32,16 +32,16 @@ class Waits:
 
     # -- questions --
 
-    def room(self, id: int, call: Call) -> None:
-        """Tells the bytes that are unsent, once they are no more than low_water."""
+    def room(self, id: int, ticket: int, call: Call) -> None:
+        """Tells the bytes ahead of the reply promised under this ticket, once it is the next of its
+        connection and they are no more than low_water.
+        """
         if self._open(call):
-            waiting = self._room.setdefault(id, [])
-            waiting.append(call)
-            if len(waiting) == 1:
-                self._runtime.command((MARK, lib.FL_ASK, id))
+            self._room.setdefault(id, {})[ticket] = call
+            self._runtime.command((MARK, lib.FL_ASK, id, ticket))
 
     def body(self, id: int, call: Call) -> None:
-        """Tells the next piece of the body of a request; None at its end."""
+        """Tells the next piece of the body of a request, and whether it is the last: a tuple."""
         if self._open(call):
             self._body[id] = call
             self._runtime.command((MARK, lib.FL_MORE, id))
@@ -86,24 +86,33 @@ class Waits:
     # -- answers --
 
     def told_room(self, _listener: int, ids: list[int], items: list[int]) -> None:
-        """FL_ROOM."""
+        """FL_ROOM. It is about the first reply of a connection, so about its lowest ticket."""
         for id, item in zip(ids, items, strict=True):
-            for call in self._room.pop(id, ()):
+            waiting = self._room.get(id)
+            if waiting is None:
+                continue
+            calls = [waiting.pop(min(waiting))] if item >= 0 else list(waiting.values())
+            if item < 0 or not waiting:
+                del self._room[id]
+            for call in calls:
                 self._runtime.call_user(call, item)
 
     def told_body(self, _listener: int, ids: list[int], items: list[Any]) -> None:
-        """FL_BODY."""
-        self._told(self._body, ids, items)
+        """FL_BODY: bytes, None for the end, which may follow in the same breath, or an error."""
+        for n, (id, item) in enumerate(zip(ids, items, strict=True)):
+            call = self._body.pop(id, None)
+            if call is None:
+                continue
+            answer = item
+            if not isinstance(item, int):
+                ends = item is None or (ids[n + 1 : n + 2] == [id] and items[n + 1] is None)
+                answer = (item or b"", ends)
+            self._runtime.call_user(call, answer)
 
     def told_files(self, _listener: int, slots: list[int], items: list[Any]) -> None:
         """FL_FILES."""
-        self._told(self._files, slots, items)
-
-    def _told(self, waiting: dict[int, Call], keys: list[int], items: list[Any]) -> None:
-        for key, item in zip(keys, items, strict=True):
-            call = waiting.pop(key, None)
-            if call is not None:
-                self._runtime.call_user(call, item)
+        for slot, item in zip(slots, items, strict=True):
+            self._runtime.call_user(self._files.pop(slot), item)
 
     def told_end(self, id: int) -> None:
         """A connection is gone."""
@@ -114,8 +123,10 @@ class Waits:
         """Nothing will be told any more: everyone who waits gets an error."""
         self._over = True
         calls = [*self._body.values(), *self._files.values()]
-        for some in (*self._room.values(), *self._ends.values()):
-            calls += some
+        for asking in self._room.values():
+            calls += asking.values()
+        for watching in self._ends.values():
+            calls += watching
         for waiting in (self._room, self._body, self._files, self._ends):
             waiting.clear()
         for call in calls:

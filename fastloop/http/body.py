@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from fastloop._ffi import lib, strerror
 from fastloop.errors import ConnectionClosed, FastloopError
@@ -60,20 +60,17 @@ class Body:
         return piece
 
     def _take(self, answer: Any) -> bytes:
-        if answer is None:
-            self._ended = True
-            return b""
-        return checked(answer)
+        piece, self._ended = checked(answer)
+        return piece
 
 
-def checked(answer: Any) -> bytes:
-    """A piece of a body, or what is wrong with the rest of it."""
+def checked(answer: Any) -> tuple[bytes, bool]:
+    """A piece of a body and whether it is the last; or raises what is wrong with the rest of it."""
     if isinstance(answer, int):
         if answer in _STATUS:
             raise HTTPError(_STATUS[answer], strerror(answer))
         raise ConnectionClosed("the client left before the end of the body")
-    piece: bytes = answer
-    return piece
+    return cast("tuple[bytes, bool]", answer)
 
 
 class Gather:
@@ -90,12 +87,13 @@ class Gather:
         self._waits.body(self._id, self._took)
 
     def _took(self, answer: Any) -> None:
-        if answer is None:
-            self._done(b"".join(self._pieces), None)
-            return
         try:
-            self._pieces.append(checked(answer))
+            piece, ended = checked(answer)
         except Exception as error:
             self._done(None, error)
             return
-        self._waits.body(self._id, self._took)
+        self._pieces.append(piece)
+        if ended:
+            self._done(b"".join(self._pieces), None)
+        else:
+            self._waits.body(self._id, self._took)

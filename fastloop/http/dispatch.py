@@ -177,7 +177,10 @@ class Various(Tasks):
                     request._source = self._body(request)
                 value = self._convert(request, endpoint.call(request, **parameters))
                 if type(value) is Stream:
-                    pump_in_thread(promise, value)
+                    if value.is_async:
+                        self._runtime.post(self._pump, promise, value)
+                    else:
+                        pump_in_thread(promise, value)
                     return
             except Exception as error:
                 value = self._answers.failed(promise.request, error)

@@ -28,7 +28,9 @@ class OnLoop:
         error: Exception | None = None
         try:
             if not self._slice():
-                self._promise.runtime.waits.room(self._promise.request[5], self.step)
+                self._promise.runtime.waits.room(
+                    self._promise.request[5], self._promise.ticket, self.step
+                )
                 return
         except Exception as raised:
             error = raised
@@ -88,7 +90,7 @@ async def _pump(out: Outgoing, stream: Stream, promise: Promise) -> None:
             return
         out.put(item)
         if out.filled():
-            await answer_of(promise.runtime.waits.room, promise.request[5])
+            await answer_of(promise.runtime.waits.room, promise.request[5], promise.ticket)
 
 
 async def answer_of(question: Callable[..., None], *args: Any) -> Any:
@@ -112,7 +114,11 @@ def pump_in_thread(promise: Promise, stream: Stream) -> None:
     try:
         for item in () if out.bodiless else stream.source:
             out.put(item)
-            if out.gone or out.bodiless or (out.filled() and waits.wait(waits.room, id) < 0):
+            if (
+                out.gone
+                or out.bodiless
+                or (out.filled() and waits.wait(waits.room, id, promise.ticket) < 0)
+            ):
                 break
     except Exception as raised:
         error = raised
