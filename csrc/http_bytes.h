@@ -2,7 +2,9 @@
  *
  * http_class[] is the truth; the blocks of SSE2 and NEON give the same answers faster. Nothing is
  * read outside [start, end): what is left behind the last full block is looked at by a block that
- * ends there and overlaps, which is why the functions are told where readable bytes start. */
+ * ends there and overlaps, which is why the functions are told where readable bytes start. Blocks
+ * of 32 (AVX2) make no difference up to heads of 200 bytes and 9% at 700: not worth a second way.
+ */
 #ifndef FL_HTTP_BYTES_H
 #define FL_HTTP_BYTES_H
 
@@ -155,7 +157,7 @@ static inline uint64_t http_mask(http_block x)
 
 /* The bytes of a block that are of the class, which is a constant where this is inlined. Bytes of
  * HTTP_TOKEN that are rare in names are missed: the caller looks again. */
-static inline uint64_t http_allowed(http_block x, uint8_t class)
+static inline __attribute__((always_inline)) uint64_t http_allowed(http_block x, uint8_t class)
 {
     switch (class) {
     case HTTP_VALUE: /* 0x20 to 0x7e, 0x80 to 0xff, HTAB */
@@ -175,8 +177,8 @@ static inline uint64_t http_allowed(http_block x, uint8_t class)
 #endif
 
 /* The first byte from p on that is not of the class, or end. */
-static inline const char *http_skip(const char *p, const char *end, const char *start,
-                                    uint8_t class)
+static inline __attribute__((always_inline)) const char *http_skip(const char *p, const char *end,
+                                                                   const char *start, uint8_t class)
 {
 #ifdef HTTP_NO_BLOCKS
     (void)start;
