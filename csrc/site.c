@@ -377,6 +377,8 @@ int site_answer(struct site *s, struct conn *c, const struct message *m)
     rest.len -= mount->prefix_len;
     bool get = m->http.method.len == 3 && memcmp(m->http.method.at, "GET", 3) == 0;
     int status = site_path_decode(rest, mount->rules.hidden, &path);
+    if (rest.len == 0)
+        path.directory = false; /* "/prefix" lacks its slash as any directory does */
     if (!get && !(x.flags & HTTP_HEAD)) {
         rc = site_reply_method(&out);
     } else if (status != 0) {
