@@ -35,8 +35,8 @@ NGINX, GRANIAN, FASTPYSGI, SOCKETIFY, UVICORN = (
 def _fastloop(*args: str) -> list[str]:
     if find_spec("fastloop") is None:
         raise BenchError("this Python has no fastloop: pip install '.[bench]'")
-    command = [sys.executable, "-m", "fastloop", *args]
-    return [*command, "--max-connections", MAX_CONNECTIONS]
+    command = [sys.executable, "-m", "fastloop", *args, "--max-connections", MAX_CONNECTIONS]
+    return [*command, "--max-requests", "0"]  # on one connection
 
 
 def floor(*mode: str) -> Contender:

@@ -2,6 +2,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "buf.h"
 #include "codec.h"
@@ -35,6 +38,16 @@ intptr_t fl_codec_echo(const char *in, size_t len, char *out, size_t size)
         memcpy(out, copy.data, copy.len);
     buf_free(&copy);
     return rc;
+}
+
+void fl_keep_memory(void)
+{
+#ifdef __GLIBC__
+    enum { KEPT = 16 << 20, STEP = 1 << 20 };
+    mallopt(M_TRIM_THRESHOLD, KEPT);
+    mallopt(M_MMAP_THRESHOLD, KEPT);
+    mallopt(M_TOP_PAD, STEP); /* so that a buffer which grows seldom has to move */
+#endif
 }
 
 static const struct {

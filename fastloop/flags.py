@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from fastloop import check
+from fastloop._ffi import lib
 from fastloop.config import Config
 from fastloop.errors import ConfigError
 from fastloop.options import GIB, KIB, MIB
@@ -83,6 +84,7 @@ def attended(serve: Callable[[], object]) -> None:
     # In the moments when the server itself does not handle them, they end it just as quietly.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     spare_the_collector()
+    lib.fl_keep_memory()
     with contextlib.suppress(KeyboardInterrupt):
         serve()
 
