@@ -3,6 +3,7 @@
  * so that every lookup waits. On every backend. */
 #include "deny.h"
 #include "drive.h"
+#include "oom.h"
 #include "tree.h"
 
 enum { LARGE = 3000000 };
@@ -450,6 +451,59 @@ static void mounts_that_make_no_sense(const char *backend)
     finish(&d);
 }
 
+/* What clients and handlers may ask for, while any allocation may fail: nobody is promised an
+ * answer, only that the loop goes on, closes all and loses no memory. */
+static void converse(const char *backend)
+{
+    static const char *const requests[] = {
+        GET("/") GET("/medium") GET("/sub"),
+        "GET /medium HTTP/1.1\r\nhost: x\r\nrange: bytes=0-1,5-6,9-\r\n\r\n" GET("/missing"),
+        GET("/large"),
+    };
+    static const fl_static options = {.index = "index.html", .listing = 1, .cache_control = "no"};
+    fl_config config = usual;
+    fl_listener spec = {.framing = "http", .max_message = 1 << 20, .max_body = 1 << 20};
+    int error = 0, fds[countof(requests)];
+    spec.max_line = spec.max_head = 8192;
+    spec.max_fields = 100;
+    config.backend = backend;
+    d.loop = fl_open(&config, &error);
+    if (d.loop == NULL) {
+        CHECK_INT(error, -ENOMEM);
+        return;
+    }
+    if (fl_listen(d.loop, d.sockets[0], &spec) == 0 &&
+        fl_mount(d.loop, 0, "/", tree_path(&tree, "site"), &options) == 0) {
+        for (size_t i = 0; i < countof(requests); i++) {
+            fds[i] = client_of(&d, 0, 16384);
+            tell(fds[i], requests[i]);
+        }
+        for (int i = 0; i < 4; i++) {
+            item(&d);
+            say_op(&d, FL_READ, 4);
+            say_int(&d, i);
+            say_bytes(&d, tree_path(&tree, "secret"), strlen(tree_path(&tree, "secret")));
+            say_int(&d, 0);
+            say_int(&d, 10);
+            turn(&d, 1);
+        }
+        for (size_t i = 0; i < countof(requests); i++)
+            close(fds[i]);
+        fl_drain(d.loop);
+        for (time_t begun = 0; connections(&d) > 0 && CHECK(in_time(&begun));)
+            turn(&d, 10);
+    }
+    fl_free(d.loop);
+}
+
+static void survives_without_memory(const char *backend)
+{
+    d = (struct drive){.sockets = {listen_here(16384), -1}};
+    for (int n = 1; oom_arm(n), converse(backend), oom_disarm(); n++)
+        d.items = 0;
+    close(d.sockets[0]);
+}
+
 static void make(void)
 {
     tree_make(&tree);
@@ -489,6 +543,7 @@ int main(void)
 {
     make();
     all();
+    ON_EACH_BACKEND(survives_without_memory);
     if (deny_openat2())
         all();
     tree_remove(&tree);
