@@ -204,10 +204,18 @@ void conn_refuse(struct conns *t, struct conn *c, int why, const struct message 
     conn_close(t, c);
 }
 
+void conn_drain(struct conns *t, struct conn *c)
+{
+    if (c->state == CONN_OPEN && conn_streams(c) && c->body_why == 0)
+        c->flags |= CONN_LAST;
+    else
+        conn_close(t, c);
+}
+
 void conn_finish(struct conns *t, struct conn *c, uint32_t waiting)
 {
     conn_close(t, c);
-    if (c->state != CONN_ENDING)
+    if (c->state != CONN_ENDING && c->state != CONN_FINAL)
         return;
     c->state = CONN_FINAL;
     c->in_flight = waiting;

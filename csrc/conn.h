@@ -59,6 +59,8 @@ enum conn_clock {
     CONN_CLOCK_IDLE,
     CONN_CLOCK_HEAD,
     CONN_CLOCK_BODY,
+    CONN_CLOCK_REST, /* the body's time stands still: the user asks for none of it now */
+    CONN_CLOCK_OVER, /* what it was for is complete: a new one is to be filed */
 };
 
 /* Some 150 bytes, and nothing else while it is idle: no buffer, no Python object. */
@@ -78,7 +80,7 @@ struct conn {
     int16_t body_why;    /* the same, why a body in pieces goes on no more */
     uint32_t peer;       /* its place in conns.peers; 0: it is not counted */
     uint32_t requests;   /* HTTP: how many so far */
-    uint32_t body_since; /* tick since which a body is awaited */
+    uint32_t body_since; /* tick since which a body is awaited; while that rests: for how many */
     uint32_t body_bytes; /* ... and what came since */
     uint16_t listener;
     uint16_t flags;
@@ -213,14 +215,18 @@ void conn_close(struct conns *t, struct conn *c);
  * front of it and its own, are still to be counted by conn_replied(); the others get no reply. */
 void conn_finish(struct conns *t, struct conn *c, uint32_t waiting);
 
-/* The handler failed: the protocol's error, or, where it has none, a close. Returns whether that
- * was the last reply. */
+/* No more messages than the one that is arriving in pieces, if any; then as conn_close(). */
+void conn_drain(struct conns *t, struct conn *c);
+
+/* The handler failed: the protocol's error, or, where it has none or it would come too late, a
+ * close; a reset, if a close would be taken for the end of the response. Returns whether that was
+ * the last reply. */
 bool conn_fault(struct conns *t, struct conn *c, struct exchange *x, struct queue *q);
 
 /* Stops or resumes reading from it. */
 void conn_pause(struct conns *t, struct conn *c, bool on);
 
-/* The user takes the next piece of the body. */
+/* The user takes the next piece of the body: is told one, or the end, both, or an error. */
 void conn_more(struct conns *t, struct conn *c);
 
 /* The user wants to be told when there is room ahead of the hole with this ticket. */
@@ -237,8 +243,16 @@ void conn_forget_input(struct conn *c);
 /* Files the deadline for what it does now, anew. */
 void conn_clock(struct conns *t, struct conn *c);
 
-/* After n bytes: moves on to the deadline that fits what they are. One that is absolute stays. */
+/* After n bytes, or whenever else that may have changed: moves on to the deadline that fits what
+ * was begun. One that is absolute stays. */
 void conn_follow(struct conns *t, struct conn *c, size_t n);
+
+/* What the deadline was for is complete. */
+static inline void conn_in_time(struct conn *c)
+{
+    if (c->clock != CONN_CLOCK_IDLE)
+        c->clock = CONN_CLOCK_OVER;
+}
 
 /* Files its deadline so far from now; 0: none. */
 void conn_deadline(struct conns *t, struct conn *c, uint32_t after_ms);

@@ -13,6 +13,8 @@
 
 #include "conn.h"
 
+static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
 enum verdict {
     TAKEN,
     WAITS, /* its turn comes when nothing is in flight */
@@ -35,18 +37,19 @@ static int push(struct conns *t, struct conn *c, struct message *m)
     return 0;
 }
 
-/* A part of a body; the last may hold bytes as well. */
+/* A part of a body. With the last one its end is told in the same breath. */
 static enum verdict take_piece(struct conns *t, struct conn *c, const struct message *m)
 {
-    int rc = 0;
+    bool end = m->kind == MESSAGE_END;
     c->flags &= (uint16_t) ~(CONN_MORE | CONN_EXPECT);
-    if (m->kind == MESSAGE_PIECE || m->len > 0)
-        rc = inbox_piece(&t->inbox, conn_id(c), m->data, m->len);
-    if (rc == 0 && m->kind == MESSAGE_END)
-        rc = inbox_piece(&t->inbox, conn_id(c), NULL, 0);
+    int rc = end && m->len == 0 ? 0 : inbox_piece(&t->inbox, conn_id(c), m->data, m->len);
+    if (end) {
+        rc = rc < 0 ? rc : inbox_piece(&t->inbox, conn_id(c), NULL, 0);
+        conn_in_time(c);
+    }
     if (rc < 0)
         conn_fail(t, c, rc);
-    else if (m->kind == MESSAGE_END && (c->flags & CONN_LAST))
+    else if (end && (c->flags & CONN_LAST))
         conn_close(t, c);
     return c->state == CONN_OPEN ? TAKEN : ENDED;
 }
@@ -61,6 +64,8 @@ static int answer_here(struct conns *t, struct conn *c, const struct message *m)
     } else if (rc == CONN_ANSWERED) {
         t->stats.messages++;
         conn_touch(t, c);
+        if (c->out.bytes > t->config.high_water) /* a small request may have a large answer */
+            c->flags |= CONN_STALLED;
         if (m->http.flags & (HTTP_CLOSE | HTTP_OPEN))
             conn_close(t, c);
     }
@@ -79,6 +84,7 @@ static enum verdict take_request(struct conns *t, struct conn *c, struct message
     if (rc == CONN_WAITS)
         return WAITS;
     c->requests++;
+    conn_in_time(c);
     if (rc == CONN_PASSED) {
         if (push(t, c, m) < 0)
             return ENDED;
@@ -118,7 +124,6 @@ static size_t park(struct conn *c, size_t used, unsigned also)
 static size_t stop(struct conns *t, struct conn *c, ssize_t why, const struct message *m,
                    size_t used, size_t len)
 {
-    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     if (conn_streams(c)) {
         t->stats.protocol_errors++;
         inbox_notice(&t->inbox, (int)why);
@@ -263,6 +268,8 @@ void conn_continue(struct conns *t, struct conn *c)
     size_t used = frame(t, c, c->in, c->in_len);
     if (c->state == CONN_OPEN)
         keep_tail(t, c, c->in + used, c->in_len - used);
+    if ((c->flags & CONN_EOF) && (c->in == NULL || (c->flags & CONN_MORE)))
+        conn_fail_body(t, c, -ECONNRESET); /* what is left makes no piece */
     conn_follow(t, c, 0);
     conn_touch(t, c);
 }
@@ -270,7 +277,10 @@ void conn_continue(struct conns *t, struct conn *c)
 void conn_ended(struct conns *t, struct conn *c)
 {
     c->flags |= CONN_EOF;
-    conn_fail_body(t, c, -ECONNRESET);
+    if (c->in == NULL)
+        conn_fail_body(t, c, -ECONNRESET);
+    else if ((c->flags & CONN_MORE) && !list_linked(&c->ready))
+        list_append(&t->ready, &c->ready);
     if (c->state == CONN_LINGER)
         conn_fail(t, c, 0);
     else
@@ -290,26 +300,30 @@ void conn_fail_body(struct conns *t, struct conn *c, int why)
     c->flags &= (uint16_t)~CONN_MORE;
 }
 
-/* Says 100 (Continue) ahead of the response, unless that has begun. The request was not delivered
- * while others were in flight, so the hole in front is its own. */
+/* Says 100 (Continue) ahead of the response, unless that has begun. Without a hole for it the
+ * response was not even promised, and nothing is behind the answers of before. */
 static void say_go_on(struct conns *t, struct conn *c)
 {
-    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    const struct span *head = c->out.head;
+    const struct span *own = c->out.head;
     struct queue q = {0};
+    while (own != NULL && (own->data != NULL || !(own->exchange.flags & HTTP_EXPECT)))
+        own = own->next;
     c->flags &= (uint16_t)~CONN_EXPECT;
-    if (head != NULL && (head->data != NULL || head->exchange.stage != STAGE_NEW))
+    if (own != NULL && own->exchange.stage != STAGE_NEW)
         return;
     if (wire_put(&t->wire, &q, go_on, sizeof go_on - 1) < 0)
         conn_fail(t, c, -ENOMEM);
     else
-        wire_fill(&t->wire, &c->out, head == NULL ? 0 : head->ticket, &q, false);
+        wire_fill(&t->wire, &c->out, own == NULL ? 0 : own->ticket, &q, false);
 }
 
 void conn_more(struct conns *t, struct conn *c)
 {
-    if (!conn_streams(c))
-        return; /* the end was told */
+    if (!conn_streams(c)) { /* the end was told, and is told to whoever asks again */
+        if (inbox_piece(&t->inbox, conn_id(c), NULL, 0) < 0)
+            conn_fail(t, c, -ENOMEM);
+        return;
+    }
     c->flags |= CONN_MORE;
     if (c->body_why != 0) {
         conn_fail_body(t, c, c->body_why);
@@ -319,7 +333,6 @@ void conn_more(struct conns *t, struct conn *c)
         say_go_on(t, c);
     if (c->in != NULL && !list_linked(&c->ready))
         list_append(&t->ready, &c->ready);
-    if (!(c->flags & CONN_BLOCKED) && c->state == CONN_OPEN)
-        conn_clock(t, c); /* the time that the user took is not the peer's */
+    conn_follow(t, c, 0);
     conn_touch(t, c);
 }

@@ -48,12 +48,18 @@ bool conn_fault(struct conns *t, struct conn *c, struct exchange *x, struct queu
 {
     const struct framing *f = conn_framing(t, c);
     const char *fault = f->protocol->fault;
-    if (f->protocol->answer != NULL &&
-        f->protocol->answer(f, x, 500, NULL, &t->wire, q) == REPLY_SAID)
+    bool until_close = x->stage == STAGE_RAW;
+    int rc = REPLY_LAST;
+    if (f->protocol->answer != NULL)
+        rc = f->protocol->answer(f, x, 500, NULL, &t->wire, q);
+    else if (fault != NULL && wire_put(&t->wire, q, fault, strlen(fault)) == 0)
+        rc = REPLY_SAID;
+    if (rc == REPLY_SAID || rc == REPLY_SILENT)
         return false;
-    if (fault != NULL && wire_put(&t->wire, q, fault, strlen(fault)) == 0)
-        return false;
-    conn_close(t, c);
+    if (until_close)
+        conn_fail(t, c, -ECONNRESET);
+    else
+        conn_close(t, c);
     return true;
 }
 
@@ -95,7 +101,8 @@ static void tell_room(struct conns *t, struct conn *c)
     uint64_t ahead;
     struct exchange *x = wire_first(&c->out, &ahead);
     if (x == NULL) {
-        c->flags &= (uint16_t)~CONN_ASKED;
+        if (c->state == CONN_OPEN) /* else who asked may have been cut off: is told at the end */
+            c->flags &= (uint16_t)~CONN_ASKED;
     } else if (x->asked && ahead <= t->config.low_water) {
         x->asked = false;
         inbox_room(&t->inbox, conn_id(c), (int64_t)ahead);

@@ -42,6 +42,31 @@ static void idle_deadline(struct conns *t, struct conn *c, uint32_t after_ms)
     c->clock = CONN_CLOCK_IDLE;
 }
 
+/* Starts the body's time, stops it while the user asks for no piece, and goes on with it then: what
+ * the user takes is not the peer's time. */
+static void body_clock(struct conns *t, struct conn *c, size_t n)
+{
+    uint32_t now = wheel_tick(t->now_us, 0);
+    bool rests = conn_streams(c) && !(c->flags & CONN_MORE);
+    uint8_t clock = rests ? CONN_CLOCK_REST : CONN_CLOCK_BODY;
+    if (c->clock != CONN_CLOCK_BODY && c->clock != CONN_CLOCK_REST) {
+        c->body_since = rests ? 0 : now;
+        c->body_bytes = 0;
+    } else if (c->clock != clock) {
+        c->body_since = now - c->body_since; /* from a point in time to how long, or back */
+    }
+    c->clock = clock;
+    c->body_bytes = (uint32_t)min_size(c->body_bytes + n, UINT32_MAX);
+}
+
+static void file_body(struct conns *t, struct conn *c, const struct http_settings *http)
+{
+    if (c->clock == CONN_CLOCK_REST || http->body_ms == 0)
+        conn_deadline(t, c, 0);
+    else
+        body_deadline(t, c, http);
+}
+
 void conn_clock(struct conns *t, struct conn *c)
 {
     const struct http_settings *http = conn_framing(t, c)->http;
@@ -53,30 +78,28 @@ void conn_clock(struct conns *t, struct conn *c)
         conn_deadline(t, c, http->header_ms);
         c->clock = CONN_CLOCK_HEAD;
     } else {
-        c->body_since = wheel_tick(t->now_us, 0);
-        c->body_bytes = 0;
-        c->clock = CONN_CLOCK_BODY;
-        if (http->body_ms > 0)
-            body_deadline(t, c, http);
+        body_clock(t, c, 0);
+        file_body(t, c, http);
     }
 }
 
 void conn_follow(struct conns *t, struct conn *c, size_t n)
 {
-    if ((c->flags & CONN_BLOCKED) || c->state != CONN_OPEN)
-        return;
     const struct http_settings *http = conn_framing(t, c)->http;
     uint8_t phase = c->progress.phase;
-    if (http == NULL || phase == PROGRESS_IDLE) {
+    bool blocked = (c->flags & CONN_BLOCKED) != 0;
+    if (c->state != CONN_OPEN)
+        return;
+    if (http != NULL && phase >= PROGRESS_BODY) {
+        body_clock(t, c, n);
+        if (!blocked)
+            file_body(t, c, http);
+    } else if (blocked) {
+        return;
+    } else if (http == NULL || phase == PROGRESS_IDLE) {
         idle_deadline(t, c, http == NULL ? t->config.idle_timeout_ms : http->keepalive_ms);
-    } else if (phase == PROGRESS_HEAD) {
-        if (c->clock != CONN_CLOCK_HEAD)
-            conn_clock(t, c);
-    } else if (c->clock != CONN_CLOCK_BODY) {
+    } else if (c->clock != CONN_CLOCK_HEAD) {
         conn_clock(t, c);
-    } else if (http->body_ms > 0) {
-        c->body_bytes = (uint32_t)min_size(c->body_bytes + n, UINT32_MAX);
-        body_deadline(t, c, http);
     }
 }
 
@@ -104,7 +127,8 @@ void conn_expired(struct conns *t, struct conn *c)
         inbox_notice(&t->inbox, FL_ESTALL);
         conn_fail(t, c, FL_ESTALL);
     } else if (c->state != CONN_OPEN || !(conn_wants(c) & IO_READ)) {
-        conn_clock(t, c); /* it is not the peer who keeps us waiting */
+        conn_in_time(c); /* it is not the peer who keeps us waiting */
+        conn_clock(t, c);
     } else if (c->clock != CONN_CLOCK_IDLE) {
         too_slow(t, c);
     } else if (c->in_flight > 0 || c->out.head != NULL) {

@@ -397,7 +397,9 @@ void io_reap(struct io *io, struct conns *t)
         t->dead = c->next;
         if (c->fd >= 0) {
             watch(io, c, 0);
-            sock_close(c->fd, c->why == -ECONNRESET || c->why == FL_ESTALL || c->why == FL_EUNSENT);
+            bool cut = c->why == -ECONNRESET || c->why == -ENOMEM || c->why == FL_ESTALL ||
+                       c->why == FL_EUNSENT;
+            sock_close(c->fd, cut);
         }
         conn_release(t, c);
     }

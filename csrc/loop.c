@@ -345,19 +345,18 @@ void fl_drain(fl_loop *l)
     l->io.accepting = false;
     for (uint32_t i = 0; i < conns_places(t); i++) {
         struct conn *c = conn_at(t, i);
-        if (c != NULL && c->state == CONN_OPEN)
-            conn_close(t, c);
+        if (c != NULL)
+            conn_drain(t, c);
     }
 }
 
 int fl_alive(fl_loop *l, uint64_t id)
 {
     const struct conn *c = conn_find(&l->conns, id);
-    if (c == NULL)
+    if (c == NULL || c->state >= CONN_LINGER)
         return 0;
-    /* One that asked for its last answer is to get it, also in pieces. */
-    bool last = c->state == CONN_ENDING && (c->flags & CONN_LAST) && c->in_flight > 0;
-    return c->state == CONN_OPEN || last;
+    /* After its last request a connection of HTTP still takes the responses. */
+    return c->state == CONN_OPEN || (conn_framing(&l->conns, c)->http != NULL && c->in_flight > 0);
 }
 
 int64_t fl_unsent(fl_loop *l, uint64_t id)

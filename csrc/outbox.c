@@ -69,6 +69,8 @@ static int say_value(struct conns *t, struct conn *c, struct exchange *x, struct
         *r = start; /* the protocol's own */
     }
     struct wire_mark mark = wire_mark(q);
+    if (unlikely(c->state == CONN_ENDING) && c->in_flight == 1)
+        x->flags |= HTTP_CLOSE; /* as the peer is to be told */
     x->dialect = c->dialect;
     if (!conn_streams(c))
         x->flags &= (uint8_t)~HTTP_OPEN; /* the body has come to its end meanwhile */
@@ -100,11 +102,24 @@ static int say(struct conns *t, struct conn *c, struct exchange *x, struct queue
     while (enter(&inside, &op) && op == FL_LAST) { /* twice is no more than once */
         *r = inside;
         last = true;
+        x->flags |= HTTP_CLOSE;
     }
     int rc = say_value(t, c, x, q, r);
     if (last)
         conn_close(t, c);
     return rc == 0 && last ? LAST_WORD : rc;
+}
+
+/* What was said to q, with this result, takes the place of a reply, and nothing can follow it
+ * there. A response of HTTP that is not complete is the handler's fault. Returns as say(). */
+static int conclude(struct conns *t, struct conn *c, struct exchange *x, struct queue *q, int rc)
+{
+    if (likely(x->stage == STAGE_NONE) || conn_framing(t, c)->http == NULL)
+        return rc;
+    if (rc < 0 || c->state == CONN_DEAD)
+        return rc;
+    inbox_notice(&t->inbox, FL_EVALUE);
+    return conn_fault(t, c, x, q) ? LAST_WORD : rc;
 }
 
 static int say_later(struct conns *t, struct conn *c, const struct exchange *x,
@@ -139,6 +154,7 @@ static int reply(struct conns *t, struct codec_reader *r)
         return say_later(t, c, &x, r);
     }
     int rc = say(t, c, &x, &c->out, r);
+    rc = conclude(t, c, &x, &c->out, rc);
     if (rc == LAST_WORD)
         conn_finish(t, c, wire_holes(&c->out) + 1);
     if (c->state != CONN_DEAD)
@@ -148,31 +164,56 @@ static int reply(struct conns *t, struct codec_reader *r)
 
 /* -- commands -- */
 
-/* A connection that something is to be sent to beside its replies: bounded, unlike those. One that
- * is ending takes only what belongs to an answer that is still to come (`answering`). */
-static struct conn *receiver(struct conns *t, struct conn *c, bool answering)
+/* Whether more may be sent to c beside its replies: that is bounded, unlike those. */
+static bool has_room(struct conns *t, struct conn *c)
 {
-    if (c == NULL || c->state > (answering ? CONN_ENDING : CONN_OPEN))
-        return NULL;
-    if (t->config.max_unsent > 0 && c->out.bytes > t->config.max_unsent &&
-        c->out.bytes - wire_in_files(&c->out) > t->config.max_unsent) {
-        inbox_notice(&t->inbox, FL_EUNSENT);
-        conn_fail(t, c, FL_EUNSENT);
-        return NULL;
-    }
-    return c;
+    if (t->config.max_unsent == 0 || c->out.bytes <= t->config.max_unsent ||
+        c->out.bytes - wire_in_files(&c->out) <= t->config.max_unsent)
+        return true;
+    inbox_notice(&t->inbox, FL_EUNSENT);
+    conn_fail(t, c, FL_EUNSENT);
+    return false;
+}
+
+/* What was said to q takes the place of the hole. */
+static void fill(struct conns *t, struct conn *c, int64_t ticket, struct queue *q, bool last)
+{
+    if (last) /* messages that have no hole yet lie behind it: they do not count */
+        wire_cut(&t->wire, &c->out, (uint64_t)ticket);
+    wire_fill(&t->wire, &c->out, (uint64_t)ticket, q, true);
+    if (last) /* the hole itself, and those of files that it was filled with */
+        conn_finish(t, c, wire_holes(&c->out) + 1);
+    conn_replied(t, c);
+}
+
+/* A part of a response of HTTP; also after the last request of a connection. */
+static int send_part(struct conns *t, struct conn *c, int64_t ticket, struct codec_reader *r)
+{
+    struct exchange *x = wire_exchange(&c->out, (uint64_t)ticket);
+    struct queue q = {0};
+    if (x == NULL || x->stage == STAGE_NONE || !has_room(t, c))
+        return codec_skip(r);
+    int rc = say(t, c, x, &q, r);
+    if (c->state == CONN_DEAD)
+        wire_drop(&t->wire, &q);
+    else if (rc == LAST_WORD && x->stage == STAGE_NONE)
+        fill(t, c, ticket, &q, true);
+    else
+        wire_fill(&t->wire, &c->out, (uint64_t)ticket, &q, false);
+    conn_touch(t, c);
+    return rc;
 }
 
 static int send_value(struct conns *t, struct conn *c, int64_t ticket, struct codec_reader *r)
 {
-    struct exchange none = {.stage = STAGE_NONE};
-    struct exchange *x = c == NULL ? NULL : wire_exchange(&c->out, (uint64_t)ticket);
-    c = receiver(t, c, x != NULL);
-    if (c == NULL)
+    if (c != NULL && ticket != 0 && conn_framing(t, c)->http != NULL)
+        return send_part(t, c, ticket, r);
+    if (c == NULL || c->state != CONN_OPEN || !has_room(t, c))
         return codec_skip(r);
     struct queue q = {0};
     struct queue *to = ticket == 0 ? &c->out : &q;
-    int rc = say(t, c, x == NULL ? &none : x, to, r);
+    struct exchange x = {.stage = STAGE_NONE};
+    int rc = say(t, c, &x, to, r);
     if (c->state == CONN_DEAD) {
         wire_drop(&t->wire, &q);
         return rc;
@@ -189,18 +230,11 @@ static int fill_value(struct conns *t, struct conn *c, int64_t ticket, struct co
     if (x == NULL)
         return codec_skip(r);
     struct queue q = {0};
-    int rc = say(t, c, x, &q, r);
-    if (c->state == CONN_DEAD) {
+    int rc = conclude(t, c, x, &q, say(t, c, x, &q, r));
+    if (c->state == CONN_DEAD)
         wire_drop(&t->wire, &q);
-        return rc;
-    }
-    if (rc == LAST_WORD) /* messages that have no hole yet lie behind it: they do not count */
-        wire_cut(&t->wire, &c->out, (uint64_t)ticket);
-    bool filled = wire_fill(&t->wire, &c->out, (uint64_t)ticket, &q, true);
-    if (rc == LAST_WORD) /* the hole itself, and those of files that it was filled with */
-        conn_finish(t, c, wire_holes(&c->out) + filled);
-    if (filled)
-        conn_replied(t, c);
+    else
+        fill(t, c, ticket, &q, rc == LAST_WORD);
     conn_touch(t, c);
     return rc;
 }
@@ -234,8 +268,7 @@ static int encode_for(struct conns *t, struct conn *c, const struct cast *cast, 
 
 static int cast_to(struct conns *t, struct conn *c, struct cast *cast)
 {
-    c = receiver(t, c, false);
-    if (c == NULL)
+    if (c == NULL || c->state != CONN_OPEN || !has_room(t, c))
         return 0;
     uint32_t key = ((uint32_t)c->listener << 2 | (c->dialect & 3)) + 1;
     struct encoding *e = &cast->encodings[key % countof(cast->encodings)];
