@@ -45,10 +45,9 @@ char *date_format(char *out, int64_t second)
 
 void date_refresh(struct date *d)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    if (now.tv_sec == d->second && d->text[0] != '\0')
+    int64_t now = time(NULL); /* where there is a coarse clock it is of that: about a nanosecond */
+    if (now == d->second && d->text[0] != '\0')
         return;
-    d->second = now.tv_sec;
+    d->second = now;
     date_format(d->text, d->second);
 }
