@@ -69,6 +69,19 @@ static inline char *codec_bytes(char *p, const void *data, uint32_t len)
     return p + len;
 }
 
+enum { CODEC_STEP = 16 };
+
+/* Copies n bytes of a run that goes on to `end`, and returns where they end. Of a few it copies
+ * CODEC_STEP, which is two moves and not a call, so there must be room for as many. */
+static inline char *codec_copy_bytes(char *to, const char *from, size_t n, const char *end)
+{
+    if (likely(n <= CODEC_STEP && (size_t)(end - from) >= CODEC_STEP))
+        memcpy(to, from, CODEC_STEP);
+    else
+        memcpy(to, from, n);
+    return to + n;
+}
+
 /* The head of a str: its len bytes of UTF-8, surrogates allowed, are to follow. */
 static inline char *codec_text_head(char *p, uint32_t len)
 {

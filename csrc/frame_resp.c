@@ -68,6 +68,25 @@ static ssize_t refuse_size(struct message *m)
 
 /* -- arrays -- */
 
+/* One or two digits and their CRLF, as nearly all numbers are, of which four bytes are there. */
+static inline bool take_short(const char **at, uint32_t *number)
+{
+    const char *p = *at;
+    unsigned first = (unsigned)(unsigned char)p[0] - '0';
+    unsigned second = (unsigned)(unsigned char)p[1] - '0';
+    if (p[1] == '\r' && p[2] == '\n' && first <= 9) {
+        *number = first;
+        *at = p + 3;
+        return true;
+    }
+    if (p[2] == '\r' && p[3] == '\n' && first - 1 <= 8 && second <= 9) {
+        *number = first * 10 + second;
+        *at = p + 4;
+        return true;
+    }
+    return false;
+}
+
 /* Reads the digits at *at and the CRLF behind them; a number over `most` is bad, and so is a sign
  * or a leading zero. *at moves only if it was taken. */
 static inline enum taken take_number(const char **at, const char *end, uint32_t most,
@@ -75,6 +94,8 @@ static inline enum taken take_number(const char **at, const char *end, uint32_t 
 {
     uint64_t n = 0;
     const char *p = *at;
+    if (likely(end - p >= 4 && take_short(at, number)))
+        return TAKEN;
     for (; p < end && *p != '\r'; p++) {
         unsigned digit = (unsigned)(unsigned char)*p - '0';
         if (unlikely(digit > 9 || (n == 0 && p > *at)))
@@ -141,12 +162,15 @@ static ssize_t scan_array(const struct framing *f, struct progress *p, const cha
 static char *write_array(char *out, const struct message *m)
 {
     const char *end = m->data + m->len;
-    const char *at = memchr(m->data, '\n', m->len) + 1;
+    const char *at = m->data;
+    while (*at++ != '\n')
+        ;
     while (at < end) {
         uint32_t len = 0;
-        at++;
-        take_number(&at, end, BULK, &len);
-        out = codec_bytes(out, at, len);
+        for (at++; *at != '\r'; at++)
+            len = len * 10 + (uint32_t)(*at - '0');
+        at += 2;
+        out = codec_copy_bytes(codec_bytes_head(out, len), at, len, end);
         at += len + 2;
     }
     return out;
@@ -276,7 +300,7 @@ static ssize_t scan(const struct framing *f, struct progress *p, const char *dat
 static int deliver(const struct message *m, struct buf *inbox)
 {
     /* No argument is longer than what stood for it. */
-    char *start = buf_room(inbox, m->len + CODEC_HEAD * ((size_t)m->items + 1));
+    char *start = buf_room(inbox, m->len + CODEC_HEAD * ((size_t)m->items + 1) + CODEC_STEP);
     if (start == NULL)
         return -ENOMEM;
     char *out = codec_tuple(start, m->items); /* cheaper to make than a list */

@@ -72,16 +72,17 @@ static int put_long_bulk(const struct reply *r, const char *data, size_t len)
     return rc < 0 ? rc : put_text(r, "\r\n");
 }
 
-static int put_bulk(const struct reply *r, const char *data, size_t len)
+/* The run that data begins goes on to `end`. */
+static int put_bulk(const struct reply *r, const char *data, size_t len, const char *end)
 {
     if (len >= FRAME_COPY)
         return put_long_bulk(r, data, len);
-    char *room = wire_room(r->w, HEAD + len + 2);
+    char *room = wire_room(r->w, HEAD + len + CODEC_STEP);
     if (room == NULL)
         return -ENOMEM;
     char *p = write_head(room, '$', (int64_t)len);
-    memcpy(p, data, len);
-    return wire_commit(r->w, r->q, (size_t)(write_crlf(p + len) - room));
+    p = write_crlf(codec_copy_bytes(p, data, len, end));
+    return wire_commit(r->w, r->q, (size_t)(p - room));
 }
 
 /* One line: the text of a status or an error. */
@@ -102,7 +103,7 @@ static int put_line(const struct reply *r, char type, const char *data, size_t l
 static int put_status(const struct reply *r, const char *data, size_t len)
 {
     if (len > STATUS || memchr(data, '\n', len) != NULL || memchr(data, '\r', len) != NULL)
-        return put_bulk(r, data, len);
+        return put_bulk(r, data, len, data + len);
     return put_line(r, '+', data, len);
 }
 
@@ -129,7 +130,8 @@ static int put_real(const struct reply *r, double real)
 {
     char text[REAL];
     int len = format_real(text, real);
-    return resp3(r) ? put_line(r, ',', text, (size_t)len) : put_bulk(r, text, (size_t)len);
+    return resp3(r) ? put_line(r, ',', text, (size_t)len)
+                    : put_bulk(r, text, (size_t)len, text + len);
 }
 
 static int put_items(const struct reply *r, char type, uint64_t count, uint64_t values, int depth)
@@ -240,7 +242,7 @@ static int encode(const struct reply *r, int depth)
     if (unlikely(rc < 0))
         return rc;
     switch (v.type) {
-    case CODEC_BYTES: return put_bulk(r, v.data, v.len);
+    case CODEC_BYTES: return put_bulk(r, v.data, v.len, r->in->end);
     case CODEC_TEXT: return put_status(r, v.data, v.len);
     case CODEC_INTEGER: return put_head(r, ':', v.integer);
     case CODEC_NONE: return put_text(r, resp3(r) ? "_\r\n" : "$-1\r\n");
