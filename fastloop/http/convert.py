@@ -9,7 +9,8 @@ from typing import Any, cast
 from fastloop._ffi import lib
 from fastloop.crossing import MARK
 from fastloop.http.file import File
-from fastloop.http.response import BYTES, JSON, TEXT, Response, dumps
+from fastloop.http.response import BYTES, JSON, TEXT, Response
+from fastloop.http.serial import dumps
 from fastloop.http.sse import Events
 from fastloop.http.sse import encode as encode_event
 
@@ -77,7 +78,8 @@ def of_response(value: Response, head: bytes) -> Any:
     if isinstance(body, File):
         return (MARK, lib.FL_FILE, body.path, head, body.headers.crossing() + headers)
     if isinstance(body, Events):
-        source = stream_source(body.source)
+        events = body.source
+        source = stream_source(events if hasattr(events, "__aiter__") else iter(events))
         return Stream(value.status, headers, source, encode_event, eager=True, ping=body.ping)
     if body is None or isinstance(body, bytes | bytearray | memoryview):
         body = bytes(body or b"")

@@ -64,12 +64,13 @@ class Pattern:
         regex.append(_literal(path, end, len(path)))
         return cls(path, "".join(regex), tuple(names), tuple(converters))
 
-    def values(self, groups: tuple[str, ...]) -> dict[str, Any]:
-        """Keyword arguments from the groups of a match."""
-        return {
-            name: convert(text)
-            for name, convert, text in zip(self.names, self.converters, groups, strict=True)
-        }
+    def values(self, match: re.Match[str], first: int = 1) -> dict[str, Any]:
+        """Keyword arguments from the groups of a match, from this one on."""
+        found = {}
+        for name, convert in zip(self.names, self.converters, strict=True):
+            found[name] = convert(match[first])
+            first += 1
+        return found
 
 
 def _literal(path: str, start: int, end: int) -> str:

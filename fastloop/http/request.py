@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
@@ -14,18 +13,13 @@ from fastloop.http import head
 from fastloop.http.errors import HTTPError
 from fastloop.http.forms import Form, FormReader
 from fastloop.http.multidict import Headers, MultiDict
+from fastloop.http.serial import loads
 
 if TYPE_CHECKING:
     from fastloop.http.body import Body
     from fastloop.runtime import Runtime
 
 T = TypeVar("T")
-
-loads: Callable[[bytes], Any]
-try:
-    from orjson import loads
-except ImportError:
-    loads = json.loads
 
 
 class lazy(Generic[T]):  # noqa: N801 (a decorator)

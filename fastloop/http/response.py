@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json as standard_json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any, Literal
 from urllib.parse import quote
+
+from fastloop.http.serial import dumps
 
 Value = str | int
 Fields = Mapping[str, Value] | Iterable[tuple[str, Value]]
@@ -22,19 +23,6 @@ TEXT = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
 JSON = "application/json"
 BYTES = "application/octet-stream"
-
-
-def _standard_dumps(value: Any) -> bytes:
-    return standard_json.dumps(
-        value, ensure_ascii=False, allow_nan=False, separators=(",", ":")
-    ).encode()
-
-
-dumps: Callable[[Any], bytes]
-try:
-    from orjson import dumps
-except ImportError:
-    dumps = _standard_dumps
 
 
 class ResponseHeaders:

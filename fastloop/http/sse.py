@@ -6,7 +6,8 @@ import re
 from collections.abc import AsyncIterable, Iterable
 from typing import Any
 
-from fastloop.http.response import Response, dumps
+from fastloop.http.response import Response
+from fastloop.http.serial import dumps
 
 PING = b":\n\n"
 """A comment: it keeps proxies from giving up, and notices peers that left."""

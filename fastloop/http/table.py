@@ -111,8 +111,8 @@ class Table:
             resource = self._ends[end]
             endpoint = resource.endpoints.get(method)
             if endpoint is not None:
-                count = len(resource.pattern.names)
-                return endpoint, resource.pattern.values(match.groups()[end - 1 - count : end - 1])
+                pattern = resource.pattern
+                return endpoint, pattern.values(match, end - len(pattern.names))
         return self._other(method, path)
 
     def _other(self, method: str, path: str) -> Found:
@@ -122,7 +122,7 @@ class Table:
             match = resource.regex.fullmatch(path)
             if match is not None:
                 if method in resource.endpoints:
-                    return resource.endpoints[method], resource.pattern.values(match.groups())
+                    return resource.endpoints[method], resource.pattern.values(match)
                 allowed |= resource.endpoints.keys()
         if path == "*":
             allowed = {name for resource in self.resources for name in resource.endpoints}
