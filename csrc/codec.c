@@ -28,12 +28,6 @@ char *codec_int(char *p, int64_t n)
     return at;
 }
 
-static uint32_t load_u32(const char *p)
-{
-    const unsigned char *u = (const unsigned char *)p;
-    return (uint32_t)u[0] | (uint32_t)u[1] << 8 | (uint32_t)u[2] << 16 | (uint32_t)u[3] << 24;
-}
-
 static bool has(const struct codec_reader *r, size_t n)
 {
     return (size_t)(r->end - r->at) >= n;
@@ -44,7 +38,7 @@ static bool take_u32(struct codec_reader *r, uint32_t *n)
 {
     if (!has(r, 4))
         return false;
-    *n = load_u32(r->at);
+    *n = codec_load_u32(r->at);
     r->at += 4;
     return true;
 }
@@ -113,7 +107,7 @@ static int read_float(struct codec_reader *r, struct codec_value *v)
 {
     if (!has(r, 8))
         return FL_EOUTBOX;
-    uint64_t bits = (uint64_t)load_u32(r->at) | (uint64_t)load_u32(r->at + 4) << 32;
+    uint64_t bits = (uint64_t)codec_load_u32(r->at) | (uint64_t)codec_load_u32(r->at + 4) << 32;
     memcpy(&v->real, &bits, sizeof bits);
     v->type = CODEC_FLOAT;
     r->at += 8;
@@ -150,7 +144,7 @@ static int read_plain(struct codec_value *v, enum codec_type type)
     return 0;
 }
 
-int codec_read(struct codec_reader *r, struct codec_value *v)
+int codec_read_any(struct codec_reader *r, struct codec_value *v)
 {
     if (!has(r, 1))
         return FL_EOUTBOX;

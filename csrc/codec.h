@@ -139,9 +139,30 @@ struct codec_reader {
     const char *end;
 };
 
+static inline uint32_t codec_load_u32(const char *p)
+{
+    const unsigned char *u = (const unsigned char *)p;
+    return (uint32_t)u[0] | (uint32_t)u[1] << 8 | (uint32_t)u[2] << 16 | (uint32_t)u[3] << 24;
+}
+
 /* Reads the head of the next value: scalars whole, of containers only the count; their values are
  * read by further calls. Returns 0, or FL_EOUTBOX for anything that is no such value. */
-int codec_read(struct codec_reader *r, struct codec_value *v);
+int codec_read_any(struct codec_reader *r, struct codec_value *v);
+
+/* The same, inlined for what comes most: bytes. */
+static inline int codec_read(struct codec_reader *r, struct codec_value *v)
+{
+    if (unlikely(r->end - r->at < CODEC_HEAD || *r->at != 's'))
+        return codec_read_any(r, v);
+    size_t len = codec_load_u32(r->at + 1);
+    if (unlikely((size_t)(r->end - r->at - CODEC_HEAD) < len))
+        return codec_read_any(r, v);
+    v->type = CODEC_BYTES;
+    v->data = r->at + CODEC_HEAD;
+    v->len = len;
+    r->at = v->data + len;
+    return 0;
+}
 
 /* Reads the next value and everything in it, keeping nothing. Returns 0 or FL_EOUTBOX. */
 int codec_skip(struct codec_reader *r);
