@@ -53,19 +53,6 @@ int inbox_group(struct inbox *in, uint32_t wants)
     return (int)in->count++;
 }
 
-int inbox_reserve(struct group *g)
-{
-    return buf_room(&g->ids, sizeof(uint64_t)) == NULL ? -ENOMEM : 0;
-}
-
-void inbox_message(struct inbox *in, struct group *g, uint64_t id, uint8_t flags)
-{
-    id |= (uint64_t)flags << INBOX_FLAGS_SHIFT;
-    memcpy(g->ids.data + g->ids.len, &id, sizeof id);
-    g->ids.len += sizeof id;
-    in->messages++;
-}
-
 int inbox_opened(struct inbox *in, uint32_t group, uint64_t id)
 {
     in->events = true;

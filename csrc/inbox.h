@@ -8,6 +8,8 @@
 #ifndef FL_INBOX_H
 #define FL_INBOX_H
 
+#include <errno.h>
+
 #include "buf.h"
 
 enum {
@@ -52,8 +54,18 @@ int inbox_group(struct inbox *in, uint32_t wants);
 
 /* Counts a message whose bytes were just added to the group's items; `flags` come back with its
  * reply. Room for its id must have been made by inbox_reserve(), which returns 0 or -ENOMEM. */
-int inbox_reserve(struct group *g);
-void inbox_message(struct inbox *in, struct group *g, uint64_t id, uint8_t flags);
+static inline int inbox_reserve(struct group *g)
+{
+    return buf_room(&g->ids, sizeof(uint64_t)) == NULL ? -ENOMEM : 0;
+}
+
+static inline void inbox_message(struct inbox *in, struct group *g, uint64_t id, uint8_t flags)
+{
+    id |= (uint64_t)flags << INBOX_FLAGS_SHIFT;
+    memcpy(g->ids.data + g->ids.len, &id, sizeof id);
+    g->ids.len += sizeof id;
+    in->messages++;
+}
 
 /* Events. What does not fit in memory is not told (-ENOMEM). */
 int inbox_opened(struct inbox *in, uint32_t group, uint64_t id);
