@@ -145,8 +145,6 @@ static ssize_t next_line(const struct http_settings *s, struct progress *p, cons
 static ssize_t next_piece(const struct http_settings *s, struct progress *p, const char *data,
                           size_t n, struct message *m)
 {
-    if (n == 0)
-        return 0;
     switch (p->step) {
     case STEP_COUNTED: return next_counted(p, data, n, m);
     case STEP_DATA: return next_data(p, data, 0, n, m);

@@ -534,6 +534,10 @@ static void test_pieces(void)
     CHECK_INT(scan_text(&f, &p, "ab", &m), 2);
     CHECK_INT(m.kind, MESSAGE_PIECE);
     CHECK_STR(m.data, m.len, "ab");
+    struct buf inbox = {0};
+    CHECK_INT(f.protocol->deliver(&m, &inbox), 0);
+    CHECK_STR(inbox.data, inbox.len, "s\2\0\0\0ab");
+    buf_free(&inbox);
     CHECK_INT(scan_text(&f, &p, "cdeGET", &m), 3);
     CHECK_INT(m.kind, MESSAGE_END);
     CHECK_STR(m.data, m.len, "cde");

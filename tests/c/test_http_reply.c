@@ -585,24 +585,100 @@ static void test_reasons_fit_the_room(void)
     close_stage(&s);
 }
 
+/* Of each kind, with what must have been said before it. */
+static const struct kind {
+    const char *before;
+    const char *fields;
+    char what; /* whole, start, piece, Piece that is large, end, text, Text that is large, list */
+    int rc;
+} kinds[] = {
+    {NULL, "a: b\n", 'w', REPLY_SAID},
+    {NULL, "a: b\n", 's', REPLY_SAID},
+    {NULL, "content-length: 9\n", 's', REPLY_SAID},
+    {"", NULL, 'p', REPLY_SAID},
+    {"", NULL, 'P', REPLY_SAID},
+    {"", NULL, 'e', REPLY_SAID},
+    {"", NULL, 'l', REPLY_SAID},
+    {"content-length: 99999\n", NULL, 'P', REPLY_SAID},
+    {NULL, NULL, 'T', REPLY_SAID},
+    {NULL, NULL, 't', REPLY_LAST}, /* the request asked for the close */
+    {NULL, NULL, 'l', FL_EVALUE},
+};
+
+enum { LARGE = 30000 };
+
+static void put_kind(struct buf *value, const struct kind *k)
+{
+    static const char large[LARGE];
+    switch (k->what) {
+    case 'w':
+    case 's':
+        put_escape(value, k->what == 'w' ? 5 : 4, k->what == 'w' ? FL_HTTP : FL_HTTP_START);
+        put(value, 'i', 200);
+        put_fields(value, k->fields);
+        if (k->what == 'w')
+            put_str(value, 's', "body", 4);
+        break;
+    case 'P':
+    case 'T': put_str(value, 's', large, sizeof large); break;
+    case 'e': put_escape(value, 2, FL_HTTP_END); break;
+    case 'l':
+        put(value, '[', 2);
+        put_str(value, 's', "a", 1);
+        put_str(value, 'u', "b", 1);
+        break;
+    default: put_str(value, 'u', "piece", 5); break;
+    }
+}
+
+static struct stage open_kind(const struct kind *k)
+{
+    struct stage s = open_stage(k->what == 't' ? HTTP_CLOSE : 0);
+    if (k->before != NULL)
+        CHECK_INT(say_start(&s, 200, k->before), REPLY_SAID);
+    put_kind(&s.value, k);
+    return s;
+}
+
 static void test_without_memory(void)
 {
-    int rc = 0;
-    for (int n = 1;; n++) {
-        struct stage s = open_stage(0);
-        put_escape(&s.value, 5, FL_HTTP);
-        put(&s.value, 'i', 200);
-        put_fields(&s.value, "a: b\n");
-        put_str(&s.value, 's', "body", 4);
-        struct codec_reader in = {s.value.data, s.value.data + s.value.len};
-        oom_arm(n);
-        rc = s.f.protocol->reply(&s.f, &s.x, &in, &s.w, &s.q);
-        bool failed = oom_disarm();
-        CHECK_INT(rc, failed ? -ENOMEM : REPLY_SAID);
-        CHECK_INT(s.x.stage, failed ? STAGE_NEW : STAGE_NONE);
-        close_stage(&s);
-        if (!failed)
-            break;
+    for (size_t i = 0; i < countof(kinds); i++) {
+        bool failed = true;
+        for (int n = 1; failed; n++) {
+            struct stage s = open_kind(&kinds[i]);
+            struct codec_reader in = {s.value.data, s.value.data + s.value.len};
+            const struct exchange before = s.x;
+            while (s.w.spare != NULL) /* so that spans have to be asked for */
+                s.w.spare = s.w.spare->next;
+            s.w.at = s.w.end = NULL;
+            oom_arm(n);
+            int rc = s.f.protocol->reply(&s.f, &s.x, &in, &s.w, &s.q);
+            failed = oom_disarm();
+            CHECK_INT(rc, failed                                     ? -ENOMEM
+                          : kinds[i].what == 't'                     ? REPLY_LAST
+                          : kinds[i].what == 'l' && !kinds[i].before ? FL_EVALUE
+                                                                     : REPLY_SAID);
+            CHECK(!failed || memcmp(&before, &s.x, sizeof before) == 0);
+            close_stage(&s);
+        }
+    }
+}
+
+/* What was cut short is no outbox, or no response; and nothing was said of it. */
+static void test_prefixes(void)
+{
+    for (size_t i = 0; i < countof(kinds); i++) {
+        struct stage whole = open_kind(&kinds[i]);
+        for (size_t cut = 0; cut < whole.value.len && cut < 100; cut++) {
+            struct stage s = open_kind(&kinds[i]);
+            size_t said = s.q.bytes;
+            s.value.len = cut;
+            int rc = say(&s);
+            CHECK(rc == FL_EOUTBOX || rc == FL_EVALUE);
+            CHECK_INT(s.q.bytes, (long long)said);
+            close_stage(&s);
+        }
+        close_stage(&whole);
     }
 }
 
@@ -634,6 +710,10 @@ static void test_dates(void)
     date_format(text, d.second);
     CHECK(d.second > 1700000000);
     CHECK_MEM(d.text, DATE_LEN, text, DATE_LEN);
+    d.text[0] = 'x';
+    d.second = 1; /* another second than now */
+    date_refresh(&d);
+    CHECK(d.second > 1700000000 && d.text[0] != 'x');
 }
 
 int main(void)
@@ -661,6 +741,7 @@ int main(void)
     test_answers();
     test_reasons_fit_the_room();
     test_without_memory();
+    test_prefixes();
     test_dates();
     return t_end();
 }
