@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -156,6 +157,19 @@ ssize_t disk_read(int fd, void *data, size_t n, uint64_t offset, bool now)
         done += (size_t)got;
     }
     return (ssize_t)done;
+}
+
+int disk_root_now(const char *directory)
+{
+    int fd = disk_open(DISK_ANYWHERE, directory, true);
+    struct stat st;
+    if (fd < 0)
+        return fd;
+    int rc = fstat(fd, &st) < 0 ? -errno : S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+    if (rc == 0)
+        return fd;
+    close(fd);
+    return rc;
 }
 
 bool disk_resident(int fd, uint64_t offset, size_t n)

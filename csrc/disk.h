@@ -13,6 +13,9 @@ enum { DISK_PATH = 4096 }; /* the longest name of a file with its NUL, as PATH_M
 /* A directory, to be a root: a descriptor that the caller closes, or -errno. */
 int disk_root(const char *directory);
 
+/* The same from memory: -EAGAIN if that does not know. */
+int disk_root_now(const char *directory);
+
 /* Opens a name below a root for reading; "" is the root itself. Never waits for a FIFO's writer. A
  * name whose symlinks or ".." lead out of the root is refused (-EXDEV); where the kernel cannot
  * judge that, every symlink is (-ELOOP). With `now`, answers from memory: -EAGAIN if that does not

@@ -7,7 +7,7 @@
  * Invariants: what is looked up on the pool is a search; a request that waits for it is a waiter of
  * the search, has a hole in its connection's queue and counts as in flight, so a connection waits
  * for one at a time. Searches end by done(), also when the loop ends. One thread but for search(),
- * which touches what is its own and the rules, which do not change. */
+ * which touches what is its own, and of the mount what does not change. */
 #include "site.h"
 
 #include <errno.h>
@@ -17,16 +17,9 @@
 
 #include "site_reply.h"
 
-struct site_mount {
-    struct site_mount *next;
-    struct site_rules rules;
-    uint32_t listener;
-    size_t prefix_len; /* without a slash at its end */
-    char prefix[];     /* and behind it the texts of the rules */
-};
-
 /* What is asked for, and what decides how it is answered: views of the request. */
 struct asked {
+    struct site_mount *mount;
     struct site_request request;
     struct text path, query; /* as sent */
     struct site_extra extra;
@@ -44,7 +37,10 @@ struct site_search {
     struct files_job job;
     struct site_search *next; /* in site.searches */
     struct site *site;
-    const struct site_rules *rules;
+    struct site_mount *mount;
+    struct blob *root; /* holds a reference; NULL: anywhere */
+    bool anew;         /* the directory is to be looked up first, */
+    int found;         /* and this came of it */
     struct waiter *waiters;
     struct site_path path;
     uint8_t codings;
@@ -54,108 +50,20 @@ struct site_search {
 
 void site_init(struct site *s, struct conns *t, struct files *files, uint64_t memory)
 {
-    *s = (struct site){.files = files, .conns = t, .anywhere.root = DISK_ANYWHERE};
+    *s = (struct site){.files = files, .conns = t};
     site_cache_init(&s->cache, memory == 0 ? SITE_MEMORY : (size_t)memory);
 }
 
 void site_free(struct site *s)
 {
     site_cache_free(&s->cache);
-    while (s->mounts != NULL) {
-        struct site_mount *next = s->mounts->next;
-        close(s->mounts->rules.root);
-        free(s->mounts);
-        s->mounts = next;
-    }
-}
-
-/* -- mounts -- */
-
-static size_t length(const char *text)
-{
-    return text == NULL ? 0 : strlen(text);
-}
-
-/* Copies text behind what is at *p; NULL for none. */
-static const char *keep(char **p, const char *text)
-{
-    char *start = *p;
-    size_t n = length(text);
-    if (n == 0)
-        return NULL;
-    memcpy(start, text, n + 1);
-    *p += n + 1;
-    return start;
-}
-
-/* The value of a field may hold all but control characters. */
-static bool is_value(const char *text)
-{
-    for (; text != NULL && *text != '\0'; text++) {
-        if ((unsigned char)*text < ' ' || *text == 0x7f)
-            return false;
-    }
-    return true;
-}
-
-static bool make_sense(const char *prefix, const fl_static *o)
-{
-    bool index = o->index == NULL || strchr(o->index, '/') == NULL;
-    return prefix[0] == '/' && index && is_value(o->cache_control) &&
-           length(o->cache_control) <= 1024;
-}
-
-static void insert(struct site *s, struct site_mount *m)
-{
-    struct site_mount **at = &s->mounts;
-    while (*at != NULL && (*at)->prefix_len > m->prefix_len)
-        at = &(*at)->next;
-    m->next = *at;
-    *at = m;
+    site_mount_free(&s->mounts);
 }
 
 int site_mount(struct site *s, uint32_t listener, const char *prefix, const char *directory,
                const fl_static *options)
 {
-    if (!make_sense(prefix, options))
-        return -EINVAL;
-    size_t n = strlen(prefix);
-    while (n > 0 && prefix[n - 1] == '/')
-        n--;
-    int root = disk_root(directory);
-    if (root < 0)
-        return root;
-    struct site_mount *m = malloc(sizeof *m + n + length(options->index) +
-                                  length(options->cache_control) + length(options->immutable) + 3);
-    if (m == NULL) {
-        close(root);
-        return -ENOMEM;
-    }
-    *m = (struct site_mount){.listener = listener, .prefix_len = n};
-    memcpy(m->prefix, prefix, n);
-    char *p = m->prefix + n;
-    m->rules = (struct site_rules){
-        .root = root,
-        .index = keep(&p, options->index),
-        .cache_control = keep(&p, options->cache_control),
-        .immutable = keep(&p, options->immutable),
-        .listing = options->listing != 0,
-        .hidden = options->hidden != 0,
-        .precompressed = options->precompressed != 0,
-    };
-    insert(s, m);
-    return 0;
-}
-
-static const struct site_mount *find_mount(const struct site *s, uint32_t listener,
-                                           struct text path)
-{
-    const struct site_mount *m = s->mounts;
-    while (m != NULL && (path.len == 0 || m->listener != listener || path.len < m->prefix_len ||
-                         memcmp(path.at, m->prefix, m->prefix_len) != 0 || path.at[0] != '/' ||
-                         (path.len > m->prefix_len && path.at[m->prefix_len] != '/')))
-        m = m->next;
-    return m;
+    return site_mount_add(&s->mounts, listener, prefix, directory, options);
 }
 
 /* -- answers -- */
@@ -179,15 +87,14 @@ static int status_of(int rc)
 }
 
 /* What looking for the file came to, rc and *file, which it takes. */
-static int conclude(struct site *s, const struct site_out *out, const struct site_rules *rules,
-                    const struct site_path *path, const struct asked *asked, int rc,
-                    const struct site_file *file)
+static int conclude(struct site *s, const struct site_out *out, const struct site_path *path,
+                    const struct asked *asked, int rc, const struct site_file *file)
 {
     if (rc < 0)
         return refuse(out, status_of(rc));
     if (file->kind == SITE_DIRECTORY)
         return site_reply_slash(out, asked->path, asked->query);
-    struct site_entry *e = site_entry_new(rules, path, asked->request.codings, file);
+    struct site_entry *e = site_entry_new(&asked->mount->rules, path, asked->request.codings, file);
     if (e == NULL)
         return -ENOMEM;
     if (file->kind == SITE_FILE)
@@ -202,7 +109,12 @@ static int conclude(struct site *s, const struct site_out *out, const struct sit
 static void search(struct files_job *job)
 {
     struct site_search *it = container_of(job, struct site_search, job);
-    it->rc = site_load(it->rules, &it->path, it->codings, false, &it->file);
+    int root = it->root == NULL ? DISK_ANYWHERE : it->root->fd;
+    if (it->anew) {
+        it->found = disk_root(it->mount->directory);
+        root = it->found < 0 ? root : it->found;
+    }
+    it->rc = site_load(root, &it->mount->rules, &it->path, it->codings, false, &it->file);
 }
 
 /* Fills the hole of one that waited. */
@@ -217,7 +129,7 @@ static void serve(struct site *s, const struct site_search *it, struct waiter *w
     struct site_file file = it->file;
     if (it->rc == 0 && file.body != NULL)
         file.body->refs++;
-    int rc = conclude(s, &out, it->rules, &it->path, &w->asked, it->rc, &file);
+    int rc = conclude(s, &out, &it->path, &w->asked, it->rc, &file);
     if (rc < 0) {
         wire_drop(&t->wire, &q);
         conn_fail(t, c, rc);
@@ -240,6 +152,10 @@ static void found(struct files_job *job, struct conns *t)
 {
     struct site_search *it = container_of(job, struct site_search, job);
     unlink_search(it->site, it);
+    if (it->anew && t != NULL)
+        site_mount_adopt(it->mount, it->found, t->now_us);
+    else if (it->anew && it->found >= 0)
+        close(it->found);
     while (it->waiters != NULL) {
         struct waiter *w = it->waiters;
         it->waiters = w->next;
@@ -249,6 +165,7 @@ static void found(struct files_job *job, struct conns *t)
     }
     if (it->rc == 0)
         wire_unblob(it->file.body);
+    wire_unblob(it->root);
     free(it);
 }
 
@@ -278,19 +195,19 @@ static struct waiter *new_waiter(const struct asked *asked, const struct exchang
     return w;
 }
 
-static struct site_search *find_search(const struct site *s, const struct site_rules *rules,
-                                       const struct site_path *path, uint8_t codings)
+static struct site_search *find_search(const struct site *s, const struct site_path *path,
+                                       const struct asked *asked)
 {
     struct site_search *it = s->searches;
-    while (it != NULL && (it->rules != rules || it->codings != codings ||
+    while (it != NULL && (it->mount != asked->mount || it->codings != asked->request.codings ||
                           it->path.len != path->len || it->path.directory != path->directory ||
                           memcmp(it->path.name, path->name, path->len) != 0))
         it = it->next;
     return it;
 }
 
-static int start_search(struct site *s, const struct site_rules *rules,
-                        const struct site_path *path, uint8_t codings, struct site_search **out)
+static int start_search(struct site *s, const struct site_path *path, const struct asked *asked,
+                        bool anew, struct site_search **out)
 {
     struct site_search *it = calloc(1, sizeof *it);
     if (it == NULL)
@@ -298,15 +215,20 @@ static int start_search(struct site *s, const struct site_rules *rules,
     it->job.work = search;
     it->job.done = found;
     it->site = s;
-    it->rules = rules;
+    it->mount = asked->mount;
+    it->root = it->mount->root;
+    it->anew = anew;
+    it->found = -ENOENT;
     it->path = *path;
-    it->codings = codings;
+    it->codings = asked->request.codings;
     it->rc = -ENOENT;
     int rc = files_submit(s->files, &it->job, false);
     if (rc < 0) {
         free(it);
         return rc;
     }
+    if (it->root != NULL)
+        it->root->refs++;
     it->next = s->searches;
     s->searches = it;
     *out = it;
@@ -315,17 +237,16 @@ static int start_search(struct site *s, const struct site_rules *rules,
 
 /* Leaves a hole for the answer. */
 static int wait_for(struct site *s, struct conn *c, const struct site_out *out,
-                    const struct site_rules *rules, const struct site_path *path,
-                    const struct asked *asked)
+                    const struct site_path *path, const struct asked *asked, bool anew)
 {
     const struct exchange said = {.stage = STAGE_NONE};
-    struct site_search *it = find_search(s, rules, path, asked->request.codings);
+    struct site_search *it = find_search(s, path, asked);
     struct waiter *w = new_waiter(asked, out->x);
     if (w == NULL)
         return -ENOMEM;
     w->id = conn_id(c);
     w->ticket = files_ticket(s->files);
-    int rc = it == NULL ? start_search(s, rules, path, asked->request.codings, &it) : 0;
+    int rc = it == NULL ? start_search(s, path, asked, anew, &it) : 0;
     if (rc < 0) {
         free(w);
         return refuse(out, status_of(rc));
@@ -342,20 +263,23 @@ static int wait_for(struct site *s, struct conn *c, const struct site_out *out,
 
 /* From the cache, or from what can be known at once; or later. */
 static int respond(struct site *s, struct conn *c, const struct site_out *out,
-                   const struct site_rules *rules, const struct site_path *path,
-                   const struct asked *asked)
+                   const struct site_path *path, const struct asked *asked)
 {
     struct site_file file;
+    struct site_mount *mount = asked->mount;
     uint8_t codings = asked->request.codings;
-    struct site_entry *e = site_cache_find(&s->cache, rules, path, codings);
+    struct site_entry *e = site_cache_find(&s->cache, &mount->rules, path, codings);
     if (e != NULL && s->conns->now_us - e->checked_us < SITE_FRESH_US)
         return site_reply(out, e, &asked->request, &asked->extra);
-    int rc = site_load(rules, path, codings, true, &file);
+    bool fresh = site_mount_fresh(mount, s->conns->now_us);
+    int rc = -EAGAIN;
+    if (fresh)
+        rc = site_load(site_mount_root(mount), &mount->rules, path, codings, true, &file);
     if (rc == -EAGAIN)
-        return wait_for(s, c, out, rules, path, asked);
+        return wait_for(s, c, out, path, asked, !fresh);
     if (rc < 0 && e != NULL)
         site_cache_forget(&s->cache, e);
-    return conclude(s, out, rules, path, asked, rc, &file);
+    return conclude(s, out, path, asked, rc, &file);
 }
 
 /* -- who asks -- */
@@ -363,7 +287,7 @@ static int respond(struct site *s, struct conn *c, const struct site_out *out,
 int site_answer(struct site *s, struct conn *c, const struct message *m)
 {
     struct conns *t = s->conns;
-    const struct site_mount *mount = find_mount(s, c->listener, m->http.path);
+    struct site_mount *mount = site_mount_find(s->mounts, c->listener, m->http.path);
     if (mount == NULL)
         return CONN_PASSED;
     if (c->in_flight > 0)
@@ -384,9 +308,9 @@ int site_answer(struct site *s, struct conn *c, const struct message *m)
     } else if (status != 0) {
         rc = refuse(&out, status);
     } else {
-        struct asked asked = {.path = m->http.path, .query = m->http.query};
+        struct asked asked = {.mount = mount, .path = m->http.path, .query = m->http.query};
         site_request_read(&asked.request, m->http.head);
-        rc = respond(s, c, &out, &mount->rules, &path, &asked);
+        rc = respond(s, c, &out, &path, &asked);
     }
     return rc < 0 ? rc : CONN_ANSWERED;
 }
@@ -425,14 +349,14 @@ int site_file(struct site *s, struct conn *c, struct exchange *x, struct queue *
 {
     struct site_out out = {conn_framing(s->conns, c), x, &s->conns->wire, q};
     struct site_path path;
-    struct asked asked = {0};
+    struct asked asked = {.mount = &s->anywhere};
     char *room = NULL;
     int rc = read_file(r, &path, &asked, &room);
     if (rc == 0 && (x->stage != STAGE_NEW || out.framing->http == NULL))
         rc = FL_EVALUE;
     if (rc == 0) {
         x->flags |= asked.extra.given.close ? HTTP_CLOSE : 0;
-        rc = path.len == 0 ? refuse(&out, 404) : respond(s, c, &out, &s->anywhere, &path, &asked);
+        rc = path.len == 0 ? refuse(&out, 404) : respond(s, c, &out, &path, &asked);
     }
     free(room);
     return rc;

@@ -7,13 +7,13 @@
 #define FL_SITE_H
 
 #include "files.h"
-#include "site_cache.h"
+#include "site_mount.h"
 
 struct site {
     struct files *files;
     struct conns *conns;
-    struct site_mount *mounts;    /* owned, longest prefix first */
-    struct site_rules anywhere;   /* for files that handlers name */
+    struct site_mount *mounts;    /* owned */
+    struct site_mount anywhere;   /* for files that handlers name */
     struct site_search *searches; /* those that are under way */
     struct site_cache cache;
 };

@@ -60,9 +60,9 @@ static int hide(int rc)
     }
 }
 
-static int open_stat(const struct site_rules *rules, const char *name, bool now, struct stat *st)
+static int open_stat(int root, const char *name, bool now, struct stat *st)
 {
-    int fd = disk_open(rules->root, name, now);
+    int fd = disk_open(root, name, now);
     if (fd < 0)
         return hide(fd);
     if (fstat(fd, st) < 0) {
@@ -118,14 +118,14 @@ static int take_body(int fd, const struct stat *st, struct site_file *out, bool 
 
 static const char *const suffixes[SITE_CODINGS] = {"", ".br", ".zst", ".gz"};
 
-static int open_coded(const struct site_rules *rules, const char *name, enum site_coding coding,
-                      bool now, struct stat *st)
+static int open_coded(int root, const char *name, enum site_coding coding, bool now,
+                      struct stat *st)
 {
     char coded[SITE_PATH + 8];
     size_t n = strlen(name);
     memcpy(coded, name, n);
     memcpy(coded + n, suffixes[coding], strlen(suffixes[coding]) + 1);
-    int fd = open_stat(rules, coded, now, st);
+    int fd = open_stat(root, coded, now, st);
     if (fd < 0 || S_ISREG(st->st_mode))
         return fd;
     close(fd);
@@ -134,14 +134,14 @@ static int open_coded(const struct site_rules *rules, const char *name, enum sit
 
 /* Looks for other codings of the file that is open as *fd, and puts the one that the client likes
  * best in its place. All are looked for: if there are any, the answer depends on who asks. */
-static int choose_coding(const struct site_rules *rules, const char *name, uint8_t codings,
-                         bool now, int *fd, struct stat *st, struct site_file *out)
+static int choose_coding(int root, const char *name, uint8_t codings, bool now, int *fd,
+                         struct stat *st, struct site_file *out)
 {
     int best = 4; /* place in the client's order */
     for (int coding = SITE_BROTLI; coding < SITE_CODINGS; coding++) {
         struct stat coded;
         int place = 0;
-        int other = open_coded(rules, name, (enum site_coding)coding, now, &coded);
+        int other = open_coded(root, name, (enum site_coding)coding, now, &coded);
         if (other == -ENOENT)
             continue;
         if (other < 0)
@@ -164,8 +164,8 @@ static int choose_coding(const struct site_rules *rules, const char *name, uint8
 
 /* -- what it is -- */
 
-static int load_file(const struct site_rules *rules, const char *name, uint8_t codings, bool now,
-                     int fd, struct stat *st, struct site_file *out)
+static int load_file(int root, const struct site_rules *rules, const char *name, uint8_t codings,
+                     bool now, int fd, struct stat *st, struct site_file *out)
 {
     int rc = 0;
     out->kind = SITE_FILE;
@@ -173,18 +173,18 @@ static int load_file(const struct site_rules *rules, const char *name, uint8_t c
     out->immutable =
         rules->immutable != NULL && site_path_match(rules->immutable, site_path_base(name));
     if (rules->precompressed)
-        rc = choose_coding(rules, name, codings, now, &fd, st, out);
+        rc = choose_coding(root, name, codings, now, &fd, st, out);
     if (rc == 0)
         return take_body(fd, st, out, now);
     close(fd);
     return rc;
 }
 
-static int load_listing(const struct site_rules *rules, const char *name, int fd, bool now,
-                        struct site_file *out)
+static int load_listing(int root, const struct site_rules *rules, const char *name, int fd,
+                        bool now, struct site_file *out)
 {
     struct buf page = {0};
-    int rc = now ? -EAGAIN : site_list(rules->root, fd, name, rules->hidden, &page);
+    int rc = now ? -EAGAIN : site_list(root, fd, name, rules->hidden, &page);
     out->kind = SITE_LISTING;
     out->type = "text/html; charset=utf-8";
     out->size = page.len;
@@ -199,8 +199,8 @@ static int load_listing(const struct site_rules *rules, const char *name, int fd
 }
 
 /* The index of a directory, if it has one. */
-static int load_index(const struct site_rules *rules, const char *name, uint8_t codings, bool now,
-                      struct site_file *out)
+static int load_index(int root, const struct site_rules *rules, const char *name, uint8_t codings,
+                      bool now, struct site_file *out)
 {
     char index[SITE_PATH];
     struct stat st;
@@ -212,37 +212,37 @@ static int load_index(const struct site_rules *rules, const char *name, uint8_t 
     index[n] = '/';
     n += n > 0;
     memcpy(index + n, rules->index, more + 1);
-    int fd = open_coded(rules, index, SITE_PLAIN, now, &st);
-    return fd < 0 ? fd : load_file(rules, index, codings, now, fd, &st, out);
+    int fd = open_coded(root, index, SITE_PLAIN, now, &st);
+    return fd < 0 ? fd : load_file(root, rules, index, codings, now, fd, &st, out);
 }
 
-static int load_directory(const struct site_rules *rules, const struct site_path *path,
+static int load_directory(int root, const struct site_rules *rules, const struct site_path *path,
                           uint8_t codings, bool now, int fd, struct site_file *out)
 {
     int rc = 0;
     out->kind = SITE_DIRECTORY;
-    if (rules->root == DISK_ANYWHERE)
+    if (root == DISK_ANYWHERE)
         rc = -ENOENT;
     else if (path->directory)
-        rc = load_index(rules, path->name, codings, now, out);
+        rc = load_index(root, rules, path->name, codings, now, out);
     if (rc == -ENOENT && rules->listing && path->directory)
-        rc = load_listing(rules, path->name, fd, now, out);
+        rc = load_listing(root, rules, path->name, fd, now, out);
     close(fd);
     return rc;
 }
 
-int site_load(const struct site_rules *rules, const struct site_path *path, uint8_t codings,
-              bool now, struct site_file *out)
+int site_load(int root, const struct site_rules *rules, const struct site_path *path,
+              uint8_t codings, bool now, struct site_file *out)
 {
     struct stat st;
     *out = (struct site_file){0};
-    int fd = open_stat(rules, path->name, now, &st);
+    int fd = open_stat(root, path->name, now, &st);
     if (fd < 0)
         return fd;
     if (S_ISDIR(st.st_mode))
-        return load_directory(rules, path, codings, now, fd, out);
+        return load_directory(root, rules, path, codings, now, fd, out);
     if (!path->directory)
-        return load_file(rules, path->name, codings, now, fd, &st, out);
+        return load_file(root, rules, path->name, codings, now, fd, &st, out);
     close(fd);
     return -ENOENT; /* a slash behind a file */
 }

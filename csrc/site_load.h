@@ -9,7 +9,6 @@
 
 /* How a directory is served. */
 struct site_rules {
-    int root;                  /* owned; DISK_ANYWHERE for files that handlers name */
     const char *index;         /* file that stands for its directory; NULL: none does */
     const char *cache_control; /* value of the field; NULL: none */
     const char *immutable;     /* pattern of names whose content never changes; NULL: none */
@@ -41,10 +40,11 @@ struct site_file {
     bool immutable;
 };
 
-/* Opens what a path leads to in the best coding of those that are accepted. With `now` it does not
- * wait: -EAGAIN where it would have to. Returns 0 with *out filled, or -errno; what is no file, and
- * what lies outside the root, is -ENOENT, as if there were nothing. */
-int site_load(const struct site_rules *rules, const struct site_path *path, uint8_t codings,
-              bool now, struct site_file *out);
+/* Opens what a path leads to, below a root or from DISK_ANYWHERE, in the best coding of those that
+ * are accepted. With `now` it does not wait: -EAGAIN where it would have to. Returns 0 with *out
+ * filled, or -errno; what is no file, and what lies outside the root, is -ENOENT, as if there were
+ * nothing. */
+int site_load(int root, const struct site_rules *rules, const struct site_path *path,
+              uint8_t codings, bool now, struct site_file *out);
 
 #endif

@@ -84,7 +84,7 @@ def mount(loop: Any, listener: int, static: Static) -> None:
     )
     c.listing, c.hidden = static.listing, static.hidden
     c.precompressed = static.precompressed
-    directory = os.fsencode(static.directory)
+    directory = os.fsencode(os.path.abspath(static.directory))  # it is looked up again, later
     rc = lib.fl_mount(loop, listener, static.prefix.encode() or b"/", directory, c)
     check(rc, f"serving the files of {os.fspath(static.directory)}")
 

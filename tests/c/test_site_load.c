@@ -4,19 +4,20 @@
 #include <sys/wait.h>
 
 #include "deny.h"
-#include "site_cache.h"
 #include "site_list.h"
+#include "site_mount.h"
 #include "t.h"
 #include "tree.h"
 
 static struct tree tree;
 static struct site_rules rules;
+static int root;
 
 static int load(const char *raw, uint8_t codings, struct site_file *out)
 {
     struct site_path path;
     CHECK_INT(site_path_decode((struct text){raw, strlen(raw)}, rules.hidden, &path), 0);
-    return site_load(&rules, &path, codings, false, out);
+    return site_load(root, &rules, &path, codings, false, out);
 }
 
 static void expect_body(const char *raw, uint8_t codings, const char *want)
@@ -62,8 +63,9 @@ static void make(void)
     tree_link(&tree, "site/self", "self");
     tree_link(&tree, "site/in", "sub/file.txt");
     tree_link(&tree, "site/magic", "/proc/self/root");
-    rules = (struct site_rules){.root = disk_root(tree_path(&tree, "site")), .index = "index.html"};
-    CHECK(rules.root >= 0);
+    rules = (struct site_rules){.index = "index.html"};
+    root = disk_root(tree_path(&tree, "site"));
+    CHECK(root >= 0);
 }
 
 static void files_below_the_root(void)
@@ -164,8 +166,8 @@ static void listings(void)
     tree_directory(&tree, "site/list/z");
     tree_link(&tree, "site/list/out", "../../secret");
     CHECK_INT(mkfifo(tree_path(&tree, "site/list/fifo"), 0644), 0);
-    int fd = disk_open(rules.root, "list", false);
-    CHECK_INT(site_list(rules.root, fd, "li<st", false, &page), 0);
+    int fd = disk_open(root, "list", false);
+    CHECK_INT(site_list(root, fd, "li<st", false, &page), 0);
     CHECK(holds(&page, "<title>/li&lt;st</title>"));
     CHECK(holds(&page,
                 "<a href=\"./a%3Cb%3E%26%27%22.txt\">a&lt;b&gt;&amp;&#39;&quot;.txt</a><td>5 B"));
@@ -175,7 +177,7 @@ static void listings(void)
     CHECK(!holds(&page, "hidden") && !holds(&page, "out") && !holds(&page, "fifo"));
     CHECK(!holds(&page, "more entries"));
     page.len = 0;
-    CHECK_INT(site_list(rules.root, fd, "", true, &page), 0);
+    CHECK_INT(site_list(root, fd, "", true, &page), 0);
     CHECK(holds(&page, ">.hidden</a>"));
     CHECK(!holds(&page, "<a href=\"../\">"));
     close(fd);
@@ -198,7 +200,7 @@ static struct site_entry *keep(struct site_cache *cache, const char *raw, uint64
     struct site_path path;
     struct site_file f;
     CHECK_INT(site_path_decode((struct text){raw, strlen(raw)}, false, &path), 0);
-    if (!CHECK_INT(site_load(&rules, &path, 0, false, &f), 0))
+    if (!CHECK_INT(site_load(root, &rules, &path, 0, false, &f), 0))
         return NULL;
     return site_cache_keep(cache, &path, site_entry_new(&rules, &path, 0, &f), now);
 }
@@ -280,11 +282,11 @@ static void answers_at_once_or_not_at_all(void)
     struct site_file f;
     char bytes[8];
     CHECK_INT(site_path_decode((struct text){"/index.html", 11}, false, &path), 0);
-    int rc = site_load(&rules, &path, 0, true, &f);
+    int rc = site_load(root, &rules, &path, 0, true, &f);
     CHECK(rc == 0 || rc == -EAGAIN);
     if (rc == 0)
         wire_unblob(f.body);
-    int fd = disk_open(rules.root, "index.html", false);
+    int fd = disk_open(root, "index.html", false);
     ssize_t n = disk_read(fd, bytes, 8, 0, true);
     CHECK(n == 5 || n == -EAGAIN);
     CHECK_INT(disk_read(fd, bytes, 8, 0, false), 5);
@@ -297,6 +299,59 @@ static void answers_at_once_or_not_at_all(void)
     close(fd);
 }
 
+static bool leads_to(const struct site_mount *m, const char *name)
+{
+    int fd = disk_open(site_mount_root(m), name, false);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+/* What site_mount_fresh() asks for when it cannot tell without waiting. */
+static void look_again(struct site_mount *m, uint64_t now_us)
+{
+    if (!site_mount_fresh(m, now_us))
+        site_mount_adopt(m, disk_root(m->directory), now_us);
+}
+
+static void directories_that_are_replaced(void)
+{
+    static const fl_static options = {.index = "index.html"};
+    struct site_mount *all_mounts = NULL;
+    char one[512], two[512];
+    tree_directory(&tree, "one");
+    tree_text(&tree, "one/old", "");
+    tree_directory(&tree, "two");
+    tree_text(&tree, "two/new", "");
+    snprintf(one, sizeof one, "%s", tree_path(&tree, "one"));
+    snprintf(two, sizeof two, "%s", tree_path(&tree, "two"));
+    CHECK_INT(site_mount_add(&all_mounts, 0, "/a/", one, &options), 0);
+    CHECK_INT(site_mount_add(&all_mounts, 0, "/a/b", two, &options), 0);
+    CHECK_INT(site_mount_add(&all_mounts, 1, "/", two, &options), 0);
+    struct site_mount *m = site_mount_find(all_mounts, 0, (struct text){"/a/bc", 5});
+    if (!CHECK(m != NULL && strcmp(m->directory, one) == 0))
+        return;
+    CHECK(site_mount_find(all_mounts, 0, (struct text){"/a/b/c", 6}) != m);
+    CHECK(site_mount_find(all_mounts, 0, (struct text){"/a/b", 4}) != m);
+    CHECK(site_mount_find(all_mounts, 0, (struct text){"/a", 2}) == m);
+    CHECK(site_mount_find(all_mounts, 0, (struct text){"/ab", 3}) == NULL);
+    CHECK(site_mount_find(all_mounts, 0, (struct text){"*", 1}) == NULL);
+    CHECK(site_mount_find(all_mounts, 1, (struct text){"/ab", 3}) != NULL);
+    CHECK(site_mount_find(all_mounts, 2, (struct text){"/a", 2}) == NULL);
+    look_again(m, 5 * SITE_FRESH_US);
+    CHECK(leads_to(m, "old"));
+    CHECK_INT(rename(one, tree_path(&tree, "gone")), 0);
+    look_again(m, 6 * SITE_FRESH_US);
+    CHECK(leads_to(m, "old")); /* nothing is in its place yet */
+    CHECK_INT(rename(two, one), 0);
+    CHECK(site_mount_fresh(m, 7 * SITE_FRESH_US - 1));
+    CHECK(leads_to(m, "old"));
+    look_again(m, 7 * SITE_FRESH_US);
+    CHECK(leads_to(m, "new") && !leads_to(m, "old"));
+    site_mount_free(&all_mounts);
+    CHECK(all_mounts == NULL);
+}
+
 static void all(void)
 {
     files_below_the_root();
@@ -307,6 +362,7 @@ static void all(void)
     keeps_what_was_asked_for();
     forgets_who_was_not_asked_for_longest();
     answers_at_once_or_not_at_all();
+    directories_that_are_replaced();
 }
 
 int main(void)
@@ -314,11 +370,13 @@ int main(void)
     make();
     expect_body("/in", 0, "file"); /* a link that stays inside */
     all();
+    close(root);
     tree_remove(&tree);
     if (deny_openat2()) {
         make();
         expect_error("/in", -ENOENT); /* no link at all is followed */
         all();
+        close(root);
         tree_remove(&tree);
     }
     return t_end();
