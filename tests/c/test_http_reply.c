@@ -654,10 +654,7 @@ static void test_without_memory(void)
             oom_arm(n);
             int rc = s.f.protocol->reply(&s.f, &s.x, &in, &s.w, &s.q);
             failed = oom_disarm();
-            CHECK_INT(rc, failed                                     ? -ENOMEM
-                          : kinds[i].what == 't'                     ? REPLY_LAST
-                          : kinds[i].what == 'l' && !kinds[i].before ? FL_EVALUE
-                                                                     : REPLY_SAID);
+            CHECK_INT(rc, failed ? -ENOMEM : kinds[i].rc);
             CHECK(!failed || memcmp(&before, &s.x, sizeof before) == 0);
             close_stage(&s);
         }
@@ -710,8 +707,14 @@ static void test_dates(void)
     date_format(text, d.second);
     CHECK(d.second > 1700000000);
     CHECK_MEM(d.text, DATE_LEN, text, DATE_LEN);
-    d.text[0] = 'x';
-    d.second = 1; /* another second than now */
+    int64_t before;
+    do { /* within the same second nothing is written */
+        before = d.second;
+        d.text[0] = 'x';
+        date_refresh(&d);
+    } while (d.second != before);
+    CHECK(d.text[0] == 'x');
+    d.second = 1;
     date_refresh(&d);
     CHECK(d.second > 1700000000 && d.text[0] != 'x');
 }
