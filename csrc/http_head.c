@@ -225,7 +225,8 @@ static bool meet_field(struct head *h, const struct field *f)
 
 /* -- what depends on all of it -- */
 
-/* RFC 9112, 6.3: anything that two servers might read differently is refused. */
+/* RFC 9112, 6.3: anything that two servers might read differently is refused. With neither field
+ * there is no body, whatever the method, so that 411 (Length Required) is never the answer. */
 static bool settle_body(struct head *h)
 {
     if (likely(!(h->met & MET_CODING)))
