@@ -15,6 +15,7 @@
 enum {
     SHARE = 1024,  /* a broadcast from this size on is kept once for all receivers */
     LAST_WORD = 1, /* said, and nothing may follow it */
+    PLAIN = -1,    /* in place of an op: the value is no tuple of ours */
 };
 
 /* Steps into a tuple that begins with the mark and a number. */
@@ -55,19 +56,11 @@ static int encode(struct conns *t, struct conn *c, struct exchange *x, struct qu
     return f->protocol->reply(f, x, r, &t->wire, q);
 }
 
-/* Encodes one value, which is not FL_LAST, for c to q. Returns as say() does. */
-static int say_value(struct conns *t, struct conn *c, struct exchange *x, struct queue *q,
-                     struct codec_reader *r)
+/* Encodes one value that is the protocol's own, or a file, as op tells. Returns as say() does. */
+static int say_plain(struct conns *t, struct conn *c, struct exchange *x, struct queue *q,
+                     struct codec_reader *r, int64_t op)
 {
     struct codec_reader start = *r;
-    int64_t op = -1;
-    if (enter(r, &op)) {
-        if (op == FL_NOTHING)
-            return 0;
-        if (op == FL_FAULT)
-            return conn_fault(t, c, x, q) ? LAST_WORD : 0;
-        *r = start; /* the protocol's own */
-    }
     struct wire_mark mark = wire_mark(q);
     if (unlikely(c->state == CONN_ENDING) && c->in_flight == 1)
         x->flags |= HTTP_CLOSE; /* as the peer is to be told */
@@ -89,6 +82,19 @@ static int say_value(struct conns *t, struct conn *c, struct exchange *x, struct
     *r = start;
     rc = codec_skip(r);
     return rc == 0 && last ? LAST_WORD : rc;
+}
+
+/* Encodes one value, which is not FL_LAST, for c to q. Returns as say() does. */
+static int say_value(struct conns *t, struct conn *c, struct exchange *x, struct queue *q,
+                     struct codec_reader *r)
+{
+    struct codec_reader inside = *r;
+    int64_t op = PLAIN;
+    if (enter(&inside, &op) && (op == FL_NOTHING || op == FL_FAULT)) {
+        *r = inside;
+        return op == FL_FAULT && conn_fault(t, c, x, q) ? LAST_WORD : 0;
+    }
+    return say_plain(t, c, x, q, r, op);
 }
 
 /* Encodes the value that comes next for c to q. Returns 0; LAST_WORD if c closes after it; or
@@ -147,13 +153,14 @@ static int reply(struct conns *t, struct codec_reader *r)
     struct conn *c = conn_find(t, id);
     if (c == NULL || c->state >= CONN_FINAL)
         return codec_skip(r);
+    bool plain = *r->at != '(';
     struct codec_reader inside = *r;
     int64_t op;
-    if (*r->at == '(' && enter(&inside, &op) && op == FL_LATER) {
+    if (!plain && enter(&inside, &op) && op == FL_LATER) {
         *r = inside;
         return say_later(t, c, &x, r);
     }
-    int rc = say(t, c, &x, &c->out, r);
+    int rc = plain ? say_plain(t, c, &x, &c->out, r, PLAIN) : say(t, c, &x, &c->out, r);
     rc = conclude(t, c, &x, &c->out, rc);
     if (rc == LAST_WORD)
         conn_finish(t, c, wire_holes(&c->out) + 1);
