@@ -128,8 +128,6 @@ class TestResponses:
         client = run(
             lambda iterate: Response(iterate([b"ab", b"c"]), headers={"content-length": 3})
         )
-            lambda iterate: Response(iterate([b"ab", b"c"]), headers={"content-length": 3})
-        )
         got = client.get("/")
         assert (got["content-length"], got.body) == ("3", b"abc")
         assert "transfer-encoding" not in got
