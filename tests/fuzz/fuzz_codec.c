@@ -60,6 +60,12 @@ static void check_copy(const char *data, size_t n, const char *skipped)
     buf_free(&twice);
 }
 
+static bool is_as_before(const struct exchange *x, const struct exchange *before)
+{
+    return x->left == before->left && x->dialect == before->dialect && x->flags == before->flags &&
+           x->stage == before->stage;
+}
+
 static void check_reply(const struct framing *f, uint8_t state, const char *data, size_t n,
                         const char *skipped)
 {
@@ -75,7 +81,7 @@ static void check_reply(const struct framing *f, uint8_t state, const char *data
     int rc = f->protocol->reply(f, &x, &r, &w, &q);
     require(rc == REPLY_SAID || rc == REPLY_SILENT || rc == FL_EVALUE || rc == FL_EOUTBOX ||
             (rc == REPLY_LAST && f->protocol == &protocol_http));
-    require(rc >= 0 || memcmp(&x, &before, sizeof x) == 0);
+    require(rc >= 0 || is_as_before(&x, &before));
     require(rc < 0 || skipped == r.at);
     require(rc != REPLY_SILENT || q.bytes == 6);
     wire_undo(&w, &q, mark);
