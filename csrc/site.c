@@ -94,7 +94,11 @@ static int conclude(struct site *s, const struct site_out *out, const struct sit
         return refuse(out, status_of(rc));
     if (file->kind == SITE_DIRECTORY)
         return site_reply_slash(out, asked->path, asked->query);
-    struct site_entry *e = site_entry_new(&asked->mount->rules, path, asked->request.codings, file);
+    struct site_file dated = *file;
+    if (dated.modified > s->conns->date.second) /* RFC 9110, 8.8.2.1: not in the future */
+        dated.modified = s->conns->date.second;
+    struct site_entry *e =
+        site_entry_new(&asked->mount->rules, path, asked->request.codings, &dated);
     if (e == NULL)
         return -ENOMEM;
     if (file->kind == SITE_FILE)
