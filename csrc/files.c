@@ -189,6 +189,8 @@ static int read_sized(int fd, const struct want *want, uint64_t n, bool now, str
 {
     if (n > LARGEST)
         return -EFBIG;
+    if (n == 0) /* there is no such room */
+        return 0;
     char *room = buf_room(out, n);
     ssize_t got = room == NULL ? -ENOMEM : disk_read(fd, room, n, want->offset, now);
     out->len = got < 0 ? 0 : (size_t)got;
