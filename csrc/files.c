@@ -223,7 +223,8 @@ static void read_work(struct files_job *job)
 
 static void tell(struct conns *t, uint32_t slot, const struct buf *data, int rc)
 {
-    rc = inbox_file(&t->inbox, slot, data->data, rc < 0 ? rc : (ssize_t)data->len);
+    const char *bytes = data->data == NULL ? "" : data->data;
+    rc = inbox_file(&t->inbox, slot, bytes, rc < 0 ? rc : (ssize_t)data->len);
     if (rc < 0)
         inbox_file(&t->inbox, slot, NULL, rc);
 }
