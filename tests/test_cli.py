@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
@@ -239,6 +240,139 @@ class TestServe:
             assert f"--{name.replace('_', '-')} " in text
         assert "[256k]" in text
         assert "Examples:" in text
+
+
+HTTP = r"listening on http://127\.0\.0\.1:(\d+)$"
+
+WEB = """
+import fastloop
+
+app = fastloop.Router()
+
+@app.get("/hello/{name}")
+def hello(request, name):
+    return {"hello": name}
+
+@app.get("/late")
+async def late(request):
+    return "late"
+
+def plain(request):
+    return request.path
+
+def fail(request):
+    raise ValueError("broken")
+
+def upload(request):
+    return str(sum(map(len, request.stream())))
+"""
+
+
+class TestHttp:
+    @pytest.fixture(autouse=True)
+    def web(self, directory: Path) -> None:
+        (directory / "web.py").write_text(WEB)
+        (directory / "pages").mkdir()
+        (directory / "pages" / "a-12345678.js").write_text("let a;")
+        (directory / "pages" / ".env").write_text("secret")
+
+    def get(self, port: str, path: str, data: bytes | None = None) -> tuple[int, bytes]:
+        """Status and body."""
+        try:
+            with urlopen(f"http://127.0.0.1:{port}{path}", data, timeout=SECONDS) as answer:
+                return answer.status, answer.read()
+        except HTTPError as error:
+            with error:
+                return error.code, error.read()
+
+    @pytest.mark.parametrize(
+        ("target", "path", "body"),
+        [
+            ("web:plain", "/a", b"/a"),
+            ("web:app", "/hello/you", b'{"hello":"you"}'),
+            ("web.py:app", "/late", b"late"),
+            ("web:app", "/-/healthz", b"ok\n"),
+        ],
+    )
+    def test_serve(self, start: Start, target: str, path: str, body: bytes) -> None:
+        server = start("serve", target, "--bind", "http://127.0.0.1:0")
+        assert self.get(server.said(HTTP)[1], path) == (200, body)
+        assert server.end() == (0, "")
+
+    def test_options(self, start: Start) -> None:
+        server = start(
+            *("serve", "web:fail", "--bind", "http://127.0.0.1:0", "--debug", "--healthz", "/up"),
+            *("--static", "/assets=pages", "--max-body", "1k"),
+        )
+        port = server.said(HTTP)[1]
+        status, page = self.get(port, "/")
+        assert status == 500
+        assert b"ValueError: broken" in page
+        assert self.get(port, "/up") == (200, b"ok\n")
+        assert self.get(port, "/assets/a-12345678.js") == (200, b"let a;")
+        assert self.get(port, "/", bytes(2000))[0] == 413
+        code, said = server.end()
+        assert code == 0
+        assert "'GET / HTTP/1.1' failed" in said
+
+    def test_no_traceback_unless_asked(self, start: Start) -> None:
+        server = start("serve", "web:fail", "--bind", "http://127.0.0.1:0", FASTLOOP_DEBUG="no")
+        assert self.get(server.said(HTTP)[1], "/") == (500, b"Internal Server Error\n")
+
+    def test_stream(self, start: Start) -> None:
+        server = start(
+            *("serve", "web:upload", "--stream", "--blocking", "2", "--bind", "http://127.0.0.1:0")
+        )
+        assert self.get(server.said(HTTP)[1], "/", bytes(300_000)) == (200, b"300000")
+        assert server.end(signal.SIGTERM) == (0, "")
+
+    def test_files(self, start: Start) -> None:
+        server = start("files", "pages", "--bind", "http://127.0.0.1:0")
+        port = server.said(HTTP)[1]
+        assert self.get(port, "/a-12345678.js") == (200, b"let a;")
+        assert self.get(port, "/.env")[0] == 404
+        assert self.get(port, "/")[0] == 404
+        assert self.get(port, "/../web.py")[0] == 404
+        assert server.end() == (0, "")
+
+    def test_files_in_other_ways(self, start: Start) -> None:
+        server = start(
+            *("files", "pages", "--bind", "http://127.0.0.1:0", "--listing", "--hidden"),
+            *("--cache-control", "max-age=60", "--immutable", "*-????????.js"),
+        )
+        port = server.said(HTTP)[1]
+        status, page = self.get(port, "/")
+        assert status == 200
+        assert b"a-12345678.js" in page
+        with urlopen(f"http://127.0.0.1:{port}/.env", timeout=SECONDS) as answer:
+            assert answer.headers["cache-control"] == "max-age=60"
+        with urlopen(f"http://127.0.0.1:{port}/a-12345678.js", timeout=SECONDS) as answer:
+            assert "immutable" in answer.headers["cache-control"]
+
+    @pytest.mark.parametrize(
+        ("args", "told"),
+        [
+            (("files", "pages"), "no address to listen on: add --bind http://"),
+            (("files", "none", "--bind", "http://:0"), "none is no directory"),
+            (("files", "pages", "--bind", "tcp://:0"), "http:// addresses, not tcp://:0"),
+            (
+                ("serve", "web:app", "--bind", "tcp://:0", "--framing", "raw"),
+                "a Router serves http",
+            ),
+            (("serve", "web:app", "--bind", "http://:0", "--static", "pages"), "PREFIX=DIR"),
+            (("serve", "web:upload", "--bind", "http://:0", "--stream"), "threads by blocking=N"),
+            (
+                ("serve", "web:plain", "--bind", "http://:0", "--max-headers", "5"),
+                "max_headers='5'",
+            ),
+        ],
+    )
+    def test_mistakes_are_told_in_one_line(self, args: tuple[str, ...], told: str) -> None:
+        done = run(*args)
+        assert done.returncode == 2
+        assert told in done.stderr
+        assert done.stderr.startswith("fastloop: ")
+        assert done.stderr.count("\n") == 1
 
 
 class TestCheck:
