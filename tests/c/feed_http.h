@@ -59,7 +59,8 @@ static inline void feed_request(const struct framing *f, struct message *m, stru
     if (f->protocol->deliver(m, &inbox) < 0)
         return;
     struct codec_reader r = {inbox.data, inbox.data + inbox.len};
-    assert(feed_value(&r, CODEC_TUPLE).count == 6);
+    struct codec_value tuple = feed_value(&r, CODEC_TUPLE);
+    assert(tuple.count == 6);
     feed_put(text, "[", 1);
     for (int i = 0; i < 3; i++) {
         struct codec_value v = feed_value(&r, CODEC_TEXT);
@@ -78,7 +79,7 @@ static inline void feed_request(const struct framing *f, struct message *m, stru
     feed_put(text, body.data, body.len);
     struct codec_value id = feed_value(&r, CODEC_INTEGER);
     assert(id.integer == 77 && r.at == r.end);
-    (void)id, (void)head;
+    (void)tuple, (void)head, (void)id;
     buf_free(&inbox);
 }
 
