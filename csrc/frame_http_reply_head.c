@@ -1,7 +1,7 @@
 /* frame_http_reply_head.c -- the heads of responses, part by part.
  *
  * Workload: the usual response has its head from frame_http_reply.c; here are the others, with a
- * few fields each. Names and values of a handler's fields are checked byte by byte as they are
+ * few fields each. Names and values of a handler's fields are checked, every byte, as they are
  * written. Pure functions, any thread. */
 #include "frame_http_reply.h"
 
@@ -69,12 +69,18 @@ static int read_pair(struct codec_reader *in, struct text *name, struct text *va
     return rc < 0 ? rc : read_text(in, value);
 }
 
-static bool all(struct text t, uint8_t class)
+static bool is_name(struct text t)
 {
     const char *p = t.at;
-    while (p < t.at + t.len && http_is(*p, class))
+    const char *end = t.at + t.len;
+    for (p = http_skip(p, end, p, HTTP_NAME); p < end && http_is(*p, HTTP_TOKEN);)
         p++;
-    return p == t.at + t.len;
+    return p == end && t.len > 0;
+}
+
+static bool is_value(struct text t)
+{
+    return http_skip(t.at, t.at + t.len, t.at, HTTP_VALUE) == t.at + t.len;
 }
 
 static void meet_connection(struct text value, struct http_given *given)
@@ -89,7 +95,7 @@ static void meet_connection(struct text value, struct http_given *given)
 /* Returns 1 if the field is to be written, 0 if not, or FL_EVALUE. */
 static int meet_field(struct text name, struct text value, struct http_given *given)
 {
-    if (name.len == 0 || !all(name, HTTP_TOKEN) || !all(value, HTTP_VALUE))
+    if (!is_name(name) || !is_value(value))
         return FL_EVALUE;
     if (http_same(name, "content-length")) {
         if (given->has_length || !http_number(value, &given->length))
