@@ -44,6 +44,12 @@ static int read_int(struct codec_reader *r, int64_t *n)
 
 /* -- values -- */
 
+/* Whether nothing comes behind what is to be said to q: that is c's queue or fills a hole in it. */
+static bool is_last(const struct conn *c, const struct queue *q)
+{
+    return c->in_flight == 1 && (q == &c->out || c->out.tail->data == NULL);
+}
+
 /* Encodes one value of the protocol's own, or a file. Returns as its reply() does. */
 static int encode(struct conns *t, struct conn *c, struct exchange *x, struct queue *q,
                   struct codec_reader *r, int64_t op)
@@ -62,7 +68,7 @@ static int say_plain(struct conns *t, struct conn *c, struct exchange *x, struct
 {
     struct codec_reader start = *r;
     struct wire_mark mark = wire_mark(q);
-    if (unlikely(c->state == CONN_ENDING) && c->in_flight == 1)
+    if (unlikely(c->state == CONN_ENDING) && is_last(c, q))
         x->flags |= HTTP_CLOSE; /* as the peer is to be told */
     x->dialect = c->dialect;
     if (!conn_streams(c))
@@ -128,15 +134,22 @@ static int conclude(struct conns *t, struct conn *c, struct exchange *x, struct 
     return conn_fault(t, c, x, q) ? LAST_WORD : rc;
 }
 
-static int say_later(struct conns *t, struct conn *c, const struct exchange *x,
-                     struct codec_reader *r)
+/* A message whose handler says nothing is answered all the same. */
+static void fail(struct conns *t, struct conn *c, struct exchange *x)
+{
+    if (conn_fault(t, c, x, &c->out))
+        conn_finish(t, c, wire_holes(&c->out) + 1);
+    conn_replied(t, c);
+}
+
+static int say_later(struct conns *t, struct conn *c, struct exchange *x, struct codec_reader *r)
 {
     int64_t ticket;
     int rc = read_int(r, &ticket);
-    if (rc < 0)
-        return rc;
-    if (ticket == 0)
+    if (rc < 0 || ticket == 0) {
+        fail(t, c, x);
         return FL_EOUTBOX;
+    }
     if (wire_hole(&t->wire, &c->out, (uint64_t)ticket, x) < 0)
         conn_fail(t, c, -ENOMEM);
     conn_touch(t, c);
@@ -417,9 +430,7 @@ void outbox_end(struct conns *t)
         if (c == NULL || c->state >= CONN_FINAL)
             continue;
         x.stage = STAGE_NEW;
-        if (conn_fault(t, c, &x, &c->out))
-            conn_finish(t, c, wire_holes(&c->out) + 1);
-        conn_replied(t, c);
+        fail(t, c, &x);
     }
     inbox_settled(&t->inbox);
 }
