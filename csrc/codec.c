@@ -95,7 +95,7 @@ static int read_long(struct codec_reader *r, struct codec_value *v)
     }
     r->at += digits * 2;
     if (big || n > (uint64_t)INT64_MAX + (negative ? 1 : 0)) {
-        v->type = CODEC_BIG;
+        v->type = CODEC_OTHER;
         return 0;
     }
     v->type = CODEC_INTEGER;
@@ -170,6 +170,12 @@ int codec_read_any(struct codec_reader *r, struct codec_value *v)
     case '<':
     case '>': v->integer = r->at[-1] == '>'; return read_container(r, v, CODEC_SET);
     case 'S': return read_plain(v, CODEC_MARK);
+    case '.': return read_plain(v, CODEC_OTHER); /* Ellipsis */
+    case 'y':                                    /* a complex: two floats */
+        if (!has(r, 16))
+            return FL_EOUTBOX;
+        r->at += 16;
+        return read_plain(v, CODEC_OTHER);
     default: return FL_EOUTBOX;
     }
 }

@@ -113,7 +113,7 @@ enum codec_type {
     CODEC_NONE,
     CODEC_BOOL, /* .integer is 0 or 1 */
     CODEC_INTEGER,
-    CODEC_BIG, /* an int beyond 64 bits; its value is not kept */
+    CODEC_OTHER, /* an int beyond 64 bits, a complex, Ellipsis: nothing is kept of them */
     CODEC_FLOAT,
     CODEC_BYTES, /* .data, .len */
     CODEC_TEXT,  /* the same, UTF-8 */

@@ -126,9 +126,14 @@ class Runtime(Posting):
         self._survive(lib.fl_flush(self.loop, outbox, len(outbox)))
 
     def _survive(self, rc: int) -> None:
-        """Goes on when memory was short: that costs replies or time, and may be over soon."""
+        """Goes on after what costs the replies of one turn, and no more."""
         if rc == -errno.ENOMEM:
             log.error("out of memory: messages of this turn may be answered by an error")
+        elif rc == lib.FL_EOUTBOX:
+            log.error(
+                "a handler returned something that marshal carries and no protocol can say, such as"
+                " a code object: what was said behind it in this turn is lost"
+            )
         else:
             check(rc, "the loop")
 

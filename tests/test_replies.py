@@ -37,13 +37,27 @@ def test_replies(answers: Answers, reply: object, answer: bytes) -> None:
     assert answers(replies.__getitem__, b"1\n2\n3\n") == b"first\n" + answer + b"third\n"
 
 
-@pytest.mark.parametrize("reply", [object(), {1: 2}, {1}, 1.5, [[b"nested"]], 2**70, [object()]])
+@pytest.mark.parametrize(
+    "reply", [object(), {1: 2}, {1}, 1.5, [[b"nested"]], 2**70, [object()], 1j, ...]
+)
 def test_replies_of_a_wrong_type_close(
     answers: Answers, caplog: pytest.LogCaptureFixture, reply: object
 ) -> None:
     replies = {b"1": b"first", b"2": reply, b"3": b"third"}
     assert answers(replies.__getitem__, b"1\n2\n3\n") == b"first\n"
     wait_for(lambda: caplog.records)
+
+
+def test_a_reply_that_only_marshal_understands_ends_no_server(
+    serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = serve(lambda line: wait_for.__code__ if line == b"code" else line)
+    bad, good = connect(server), connect(server)
+    bad.send(b"code\n")
+    assert bad.rest() == b""
+    assert "no protocol can say" in caplog.text
+    good.send(b"still here\n")
+    assert good.line() == b"still here\n"
 
 
 def test_last_closes_and_later_messages_get_no_answer(serve: Serve, connect: Connect) -> None:

@@ -63,16 +63,31 @@ static void test_long_forms(void)
     CHECK_INT(v.type, CODEC_INTEGER);
     CHECK_INT(v.integer, 1ll << 31);
     CHECK_INT(READ("l\5\0\0\0\0\0\0\0\0\0\0\0\x08\0", &v, &used), 0);
-    CHECK_INT(v.type, CODEC_BIG);
+    CHECK_INT(v.type, CODEC_OTHER);
     CHECK_INT(READ("l\5\0\0\0\1\0\0\0\0\0\0\0\x10\0", &v, &used), 0);
-    CHECK_INT(v.type, CODEC_BIG);
+    CHECK_INT(v.type, CODEC_OTHER);
     CHECK_INT(READ("l\xfb\xff\xff\xff\1\0\0\0\0\0\0\0\x08\0", &v, &used), 0);
-    CHECK_INT(v.type, CODEC_BIG);
+    CHECK_INT(v.type, CODEC_OTHER);
     CHECK_INT(READ("l\6\0\0\0\0\0\0\0\0\0\0\0\0\0\1\0N", &v, &used), 0);
-    CHECK_INT(v.type, CODEC_BIG);
+    CHECK_INT(v.type, CODEC_OTHER);
     CHECK_INT(used, 17);
     CHECK_INT(READ("l\xff\xff\xff\x7f\0\0", &v, &used), FL_EOUTBOX);
     CHECK_INT(READ("l\0\0\0\x80\0\0", &v, &used), FL_EOUTBOX);
+}
+
+/* What marshal carries beside what a protocol can say. */
+static void test_others(void)
+{
+    struct codec_value v;
+    size_t used;
+    CHECK_INT(READ(".N", &v, &used), 0);
+    CHECK_INT(v.type, CODEC_OTHER);
+    CHECK_INT(used, 1);
+    CHECK_INT(READ("y\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0N", &v, &used), 0);
+    CHECK_INT(v.type, CODEC_OTHER);
+    CHECK_INT(used, 17);
+    CHECK_INT(READ("y\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", &v, &used), FL_EOUTBOX);
+    CHECK_INT(READ("c", &v, &used), FL_EOUTBOX);
 }
 
 static void test_strings(void)
@@ -161,7 +176,7 @@ static void test_unknown_types(void)
         char data[16] = {(char)code};
         struct codec_value v;
         size_t used;
-        bool known = code != 0 && strchr("suazNi([TFlg{0<>S", code) != NULL;
+        bool known = code != 0 && strchr("suazNi([TFlg{0<>S.", code) != NULL;
         CHECK_INT(read_one(data, sizeof data, &v, &used), known && code != '{' ? 0 : FL_EOUTBOX);
         CHECK_INT(read_one(data, 0, &v, &used), FL_EOUTBOX);
     }
@@ -295,6 +310,7 @@ int main(void)
     test_writers();
     test_ints();
     test_long_forms();
+    test_others();
     test_strings();
     test_scalars();
     test_containers();
