@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import fastpysgi
+import fastpysgi  # type: ignore[import-not-found]
 import orjson
 
 Environ = dict[str, Any]

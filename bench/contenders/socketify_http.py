@@ -4,7 +4,7 @@ import sys
 from typing import Any
 
 import orjson
-from socketify import App
+from socketify import App  # type: ignore[import-not-found]
 
 
 def plaintext(response: Any, _request: object) -> None:
