@@ -18,13 +18,13 @@
 #include "fastloop.h"
 #include "t.h"
 
-enum { PATIENCE = 20, EVENTS = 4096, TEXT = 32, OUTBOX = 1 << 18, LISTENERS = 2 };
+enum { PATIENCE = 20, EVENTS = 4096, TEXT = 32, OUTBOX = 1 << 18, LISTENERS = 3 };
 
 struct event {
     int64_t kind, listener;
     int64_t id;
-    int64_t value; /* why, slot or notice's code */
-    char text[TEXT];
+    int64_t value;   /* why, slot or notice's code; of a request its body's length, -1: in pieces */
+    char text[TEXT]; /* of a request: its path */
     size_t len;
 };
 
@@ -114,6 +114,42 @@ static inline void op_text(struct drive *d, int op, int64_t id, int64_t ticket, 
     say_bytes(d, text, strlen(text));
 }
 
+/* Opens an FL_SEND or FL_FILL: its value is to follow. */
+static inline void op_value(struct drive *d, int op, int64_t id, int64_t ticket)
+{
+    item(d);
+    say_op(d, op, 3);
+    say_int(d, id);
+    say_int(d, ticket);
+}
+
+/* A list of one field, or of none (name NULL). */
+static inline void say_fields(struct drive *d, const char *name, const char *value)
+{
+    say_list(d, name == NULL ? 0 : 1);
+    if (name == NULL)
+        return;
+    d->len = (size_t)(codec_tuple(d->out + d->len, 2) - d->out);
+    say_bytes(d, name, strlen(name));
+    say_bytes(d, value, strlen(value));
+}
+
+/* The values of HTTP. */
+static inline void say_response(struct drive *d, int status, const char *body)
+{
+    say_op(d, FL_HTTP, 3);
+    say_int(d, status);
+    say_fields(d, NULL, NULL);
+    say_bytes(d, body, strlen(body));
+}
+
+static inline void say_start(struct drive *d, int status, const char *name, const char *value)
+{
+    say_op(d, FL_HTTP_START, 2);
+    say_int(d, status);
+    say_fields(d, name, value);
+}
+
 static inline void op_last(struct drive *d, const char *text)
 {
     item(d);
@@ -151,10 +187,26 @@ static inline bool next(struct codec_reader *r, struct codec_value *v)
     return codec_read(r, v) == 0;
 }
 
+/* (method, path, query, head, body, id) */
+static inline void read_request(struct codec_reader *r, struct event *e)
+{
+    struct codec_value v;
+    CHECK(codec_skip(r) == 0 && next(r, &v) && v.type == CODEC_TEXT);
+    e->len = v.len < TEXT ? v.len : TEXT;
+    memcpy(e->text, v.data, e->len);
+    CHECK(codec_skip(r) == 0 && codec_skip(r) == 0 && next(r, &v));
+    e->value = v.type == CODEC_NONE ? -1 : (int64_t)v.len;
+    CHECK(next(r, &v) && v.type == CODEC_INTEGER && v.integer == e->id);
+}
+
 static inline void read_item(struct codec_reader *r, struct event *e)
 {
     struct codec_value v;
     bool ok = next(r, &v);
+    if (v.type == CODEC_TUPLE && v.count == 6 && *r->at == 'z') {
+        read_request(r, e);
+        return;
+    }
     if (v.type == CODEC_TUPLE || v.type == CODEC_LIST) { /* a notice, or the words of RESP */
         uint32_t count = v.count;
         ok = ok && next(r, &v);
@@ -357,7 +409,7 @@ static inline bool start(struct drive *d, const char *backend, const fl_config *
 {
     fl_config c = *config;
     int error = 0;
-    *d = (struct drive){.sockets = {-1, -1}};
+    *d = (struct drive){.sockets = {-1, -1, -1}};
     c.backend = backend;
     d->loop = fl_open(&c, &error);
     return CHECK(d->loop != NULL) && CHECK_INT(serve(d, 0, "line", 0), 0);

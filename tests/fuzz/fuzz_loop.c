@@ -1,9 +1,10 @@
 /* Invariant: whatever peers and handlers do, every connection that was accepted is closed and freed
  * after fl_drain(), nothing stays unsent, and the loop does not spin while nothing happens.
  *
- * The first byte of the input picks the backend and the water marks, the others are a script: each
- * step is an action (what a peer does, what a handler says, a turn of the loop) and its argument.
- * Every promised reply is kept at the end, since a connection rightly waits for it. */
+ * The first byte of the input picks the backend, the water marks, whether bodies of HTTP come in
+ * pieces, and whether its deadlines are short; the others are a script: each step is an action
+ * (what a peer does, what a handler says, a turn of the loop) and its argument. Every promised
+ * reply is kept at the end, since a connection rightly waits for it. */
 #include <stddef.h>
 #include <sys/un.h>
 
@@ -137,6 +138,49 @@ static void say_command(unsigned kind, unsigned argument)
     }
 }
 
+/* A value of HTTP, whole or a part of one. */
+static void say_http(unsigned kind)
+{
+    switch (kind % 8) {
+    case 0: say_response(&d, 200, "whole"); break;
+    case 1: say_response(&d, kind & 8 ? 304 : 204, kind & 16 ? "no body" : ""); break;
+    case 2: say_start(&d, 200, NULL, NULL); break;
+    case 3: say_start(&d, 200, "content-length", kind & 8 ? "10" : "20480"); break;
+    case 4: say_start(&d, kind & 8 ? 101 : 103, "upgrade", "other"); break;
+    case 5: say_bytes(&d, big, kind & 8 ? BIG : 10); break;
+    case 6: say_op(&d, FL_HTTP_END, 0); break;
+    case 7: say_start(&d, 200, "connection", kind & 8 ? "close" : "a\r\nb"); break;
+    }
+}
+
+static void say_about_http(unsigned kind, unsigned argument)
+{
+    int64_t ticket = argument % (TICKETS / 16);
+    int64_t id = s.promised[ticket];
+    if (d.len > FULL)
+        return;
+    switch (kind % 8) {
+    case 0: op1(&d, FL_MORE, s.ids[argument % IDS]); break;
+    case 1: op1(&d, FL_MORE, id); break;
+    case 2: op2(&d, FL_ASK, id, ticket + 1); break;
+    case 3: /* in the place of a reply */
+        item(&d);
+        say_http(argument);
+        s.replied++;
+        break;
+    case 4:
+    case 5:
+    case 6:
+        op_value(&d, FL_SEND, id, ticket + 1);
+        say_http(take());
+        break;
+    case 7:
+        op_value(&d, FL_FILL, id, ticket + 1);
+        say_http(take());
+        break;
+    }
+}
+
 static void say_garbage(unsigned n)
 {
     s.wild = true;
@@ -199,6 +243,33 @@ static void write_messages(int client, unsigned n)
         send(client, both, sizeof both - 1, MSG_NOSIGNAL);
 }
 
+/* Parts of what a client of HTTP says, good and bad. */
+static void write_http(int client, unsigned n)
+{
+    static const char *const parts[] = {
+        "GET / HTTP/1.1\r\nhost: a\r\n\r\n",
+        "GET /c HTTP/1.1\r\nhost: a\r\n\r\nHEAD /c HTTP/1.1\r\nhost: a\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 30000\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\nexpect: 100-continue\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\nconnection: close\r\n\r\n",
+        "5\r\nhello\r\n",
+        "hello",
+        "0\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: other\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+        "GET / HTTP/1.0\r\n\r\n",
+        "GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n",
+        "HEAD / HTTP/1.1\r\nhost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nhos",
+    };
+    const char *part = parts[n % countof(parts)];
+    for (n /= countof(parts); n > 0; n /= 2) /* 1 to 4 times */
+        send(client, part, strlen(part), MSG_NOSIGNAL);
+    send(client, part, strlen(part), MSG_NOSIGNAL);
+}
+
 static void read_some(int client)
 {
     static char bytes[4 * BIG];
@@ -209,8 +280,8 @@ static void read_some(int client)
 static void act(unsigned action, unsigned argument)
 {
     int *client = &s.clients[argument % CLIENTS];
-    switch (action % 16) {
-    case 0: connect_client(client, d.sockets[argument / CLIENTS % 2]); break;
+    switch (action % 20) {
+    case 0: connect_client(client, d.sockets[argument / CLIENTS % LISTENERS]); break;
     case 1: write_some(*client, take()); break;
     case 2: write_messages(*client, argument / CLIENTS + 1); break;
     case 3: send(*client, big, BIG, MSG_NOSIGNAL); break;
@@ -239,6 +310,10 @@ static void act(unsigned action, unsigned argument)
         else
             step((int)argument % 2);
         break;
+    case 16:
+    case 17: write_http(*client, take()); break;
+    case 18:
+    case 19: say_about_http(take(), argument); break;
     }
 }
 
@@ -247,7 +322,7 @@ static void act(unsigned action, unsigned argument)
 static void begin(unsigned choice)
 {
     static const char *const backends[] = {"epoll", "poll", "select", "auto"};
-    static const char *const framings[LISTENERS] = {"line", "resp"};
+    static const char *const framings[LISTENERS] = {"line", "resp", "http"};
     fl_config config = usual;
     int error;
     s.id_count = s.tickets = s.pending_count = s.replied = 0;
@@ -265,11 +340,26 @@ static void begin(unsigned choice)
     if (d.loop == NULL)
         abort();
     for (int i = 0; i < LISTENERS; i++) {
-        fl_listener spec = {.framing = framings[i], .max_message = 4096, .wants = 7};
+        fl_listener spec = {
+            .framing = framings[i],
+            .max_message = 4096,
+            .wants = 7,
+            .max_body = 40000,
+            .max_line = 1000,
+            .max_head = 1000,
+            .max_fields = 10,
+            .max_requests = choice & 8 ? 3 : 0,
+            .header_ms = choice & 128 ? 1 : 0,
+            .body_ms = choice & 128 ? 1 : 0,
+            .body_rate = 1,
+            .stream = (choice & 64) != 0,
+        };
         d.sockets[i] = listen_nearby();
         if (fl_listen(d.loop, d.sockets[i], &spec) != i)
             abort();
     }
+    if (fl_constant(d.loop, 2, "/c", "text/plain", big, 100) < 0)
+        abort();
     for (int i = 0; i < CLIENTS; i++)
         s.clients[i] = -1;
 }
