@@ -1,17 +1,20 @@
 /* test_site.c -- files served by a whole loop: what clients get, in which order, and what becomes
- * of those whose file has to wait for the pool. First as the kernel allows, then without openat2(),
- * so that every lookup waits. On every backend. */
+ * of those whose file has to wait for the pool. First as the kernel allows, then so that every file
+ * has to wait. On every backend. */
 #include "deny.h"
 #include "drive.h"
 #include "oom.h"
 #include "tree.h"
 
-enum { LARGE = 3000000 };
+enum {
+    FAIR = 200000, /* less than may be unsent of a connection that is read */
+    LARGE = 3000000,
+};
 
 static struct drive d;
 static struct tree tree;
 
-static bool begin(const char *backend, int buffer)
+static bool begin_with(const char *backend, int buffer, int stream)
 {
     static const fl_static options = {.index = "index.html", .immutable = "*.????????.*"};
     fl_listener spec = {
@@ -21,6 +24,7 @@ static bool begin(const char *backend, int buffer)
         .max_line = 8192,
         .max_head = 65536,
         .max_fields = 100,
+        .stream = stream,
         .wants = FL_WANT_IDS,
     };
     if (!start(&d, backend, &usual))
@@ -29,6 +33,11 @@ static bool begin(const char *backend, int buffer)
     return CHECK_INT(fl_listen(d.loop, d.sockets[1], &spec), 1) &&
            CHECK_INT(fl_mount(d.loop, 1, "/", tree_path(&tree, "site"), &options), 0) &&
            CHECK_INT(fl_mount(d.loop, 1, "/two/", tree_path(&tree, "two"), &options), 0);
+}
+
+static bool begin(const char *backend, int buffer)
+{
+    return begin_with(backend, buffer, 0);
 }
 
 /* -- clients -- */
@@ -355,6 +364,30 @@ static void handlers_reply_with_files(const char *backend)
     finish(&d);
 }
 
+/* Who may go on sending is told so behind the file that is under way, not within it. */
+static void goes_on_behind_a_file(const char *backend)
+{
+    if (!begin_with(backend, 16384, 1))
+        return;
+    int fd = client_of(&d, 1, 16384);
+    ask(fd, 200, GET("/fair"));
+    expect_bytes(fd, 0, FAIR); /* now it is known where it is */
+    tell(fd, GET("/fair") "OPTIONS * HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n"
+                          "expect: 100-continue\r\n\r\n");
+    struct event *e = await(&d, FL_MESSAGES);
+    int64_t id = e == NULL ? 0 : e->id;
+    op1(&d, FL_LATER, 1);
+    op1(&d, FL_MORE, id);
+    expect_status(fd, 200);
+    expect_bytes(fd, 0, FAIR);
+    expect_status(fd, 100);
+    op_text(&d, FL_FILL, id, 1, "done");
+    expect_status(fd, 200);
+    expect(&d, fd, "done");
+    expect_end(&d, fd);
+    finish(&d);
+}
+
 static void say_part(const char *path, int64_t offset, int64_t count)
 {
     say_op(&d, FL_PART, 3);
@@ -525,6 +558,7 @@ static void make(void)
     tree_text(&tree, "site/sub/file", "file");
     tree_text(&tree, "two/x", "two");
     tree_fill(&tree, "site/medium", 50000);
+    tree_fill(&tree, "site/fair", FAIR);
     tree_fill(&tree, "site/large", LARGE);
     tree_link(&tree, "site/out", "../secret");
     CHECK_INT(mkfifo(tree_path(&tree, "site/fifo"), 0644), 0);
@@ -541,6 +575,7 @@ static void all(void)
     ON_EACH_BACKEND(a_file_vanishes);
     ON_EACH_BACKEND(ends_in_the_middle);
     ON_EACH_BACKEND(handlers_reply_with_files);
+    ON_EACH_BACKEND(goes_on_behind_a_file);
     ON_EACH_BACKEND(parts_for_any_protocol);
     ON_EACH_BACKEND(handlers_read_files);
     ON_EACH_BACKEND(mounts_that_make_no_sense);
@@ -551,7 +586,7 @@ int main(void)
     make();
     all();
     ON_EACH_BACKEND(survives_without_memory);
-    if (deny_openat2())
+    if (deny_shortcuts())
         all();
     tree_remove(&tree);
     return t_end();

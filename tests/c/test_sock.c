@@ -193,6 +193,57 @@ static void test_no_sigpipe(void)
     pair_close(&p);
 }
 
+/* A file without a name. */
+static int file_of(const char *text)
+{
+    FILE *f = tmpfile();
+    if (!CHECK(f != NULL) || !CHECK(fputs(text, f) >= 0))
+        return -1;
+    fflush(f);
+    int fd = dup(fileno(f));
+    fclose(f);
+    return fd;
+}
+
+static void test_send_file(void)
+{
+    struct pair p;
+    struct iovec head = {"head ", 5};
+    char data[16];
+    int file = file_of("0123456789");
+    if (!pair_open(&p))
+        return;
+    CHECK_INT(sock_send_more(p.ours, &head, 1), 5);
+    CHECK_INT(sock_send_file(p.ours, file, 2, 3), 3);
+    CHECK_INT(sock_send_file(p.ours, file, 8, 100), 2); /* there are no more */
+    CHECK_INT(sock_send_file(p.ours, file, 10, 1), 0);
+    CHECK_INT(recv(p.peer, data, 10, MSG_WAITALL), 10);
+    CHECK_STR(data, 10, "head 23489");
+    CHECK(signal(SIGPIPE, SIG_DFL) != SIG_ERR);
+    sock_shutdown(p.ours);
+    CHECK_INT(sock_send_file(p.ours, file, 0, 1), -EPIPE); /* and no signal */
+    close(file);
+    pair_close(&p);
+}
+
+/* What has no pages to send is copied. */
+static void test_send_file_without_pages(void)
+{
+#ifdef __linux__
+    struct pair p;
+    char sent[8], read_back[8];
+    int file = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+    if (!pair_open(&p))
+        return;
+    CHECK_INT(pread(file, read_back, 4, 0), 4);
+    CHECK_INT(sock_send_file(p.ours, file, 0, 4), 4);
+    CHECK_INT(recv(p.peer, sent, 4, MSG_WAITALL), 4);
+    CHECK_MEM(sent, 4, read_back, 4);
+    close(file);
+    pair_close(&p);
+#endif
+}
+
 static void test_close(void)
 {
     struct pair p;
@@ -333,6 +384,8 @@ int main(void)
     test_send_in_parts();
     test_more_spans_than_the_kernel_takes();
     test_no_sigpipe();
+    test_send_file();
+    test_send_file_without_pages();
     test_close();
     test_address();
     test_address_v6();
