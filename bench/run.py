@@ -12,6 +12,7 @@ from pathlib import Path
 try:
     import click
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     import report
@@ -117,7 +118,7 @@ def main(
     for result in results:
         console.print(report.terminal(result))
         for name, error in result.errors.items():
-            console.print(f"[red]{name} failed:[/red] {error}", highlight=False)
+            console.print(f"[red]{name} failed:[/red] {escape(error)}", highlight=False)
     report.save(results, output)
     console.print(f"[dim]written: {output / 'results.json'}, report.md and plots[/dim]")
     sys.exit(1 if any(result.errors for result in results) else 0)
