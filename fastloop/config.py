@@ -105,7 +105,10 @@ class Config:
         100, count(1, 100_000), "N", "http: header fields of a request; more get 431"
     )
     max_body: int = option(
-        16 * MIB, size(0, 1024 * GIB), "SIZE", "http: the largest body; a larger one gets 413"
+        16 * MIB,
+        size(0, 1024 * GIB),
+        "SIZE",
+        "http: the largest body; a larger one gets 413; above 1g only for stream handlers",
     )
     header_timeout: float = option(
         10.0, duration, "TIME", "http: from the first byte of a request to the end of its headers"

@@ -36,8 +36,8 @@ class Pattern:
 
     path: str
     regex: str
-    names: tuple[str, ...]
-    converters: tuple[Callable[[str], Any], ...]
+    parameters: tuple[tuple[str, Callable[[str], Any]], ...]
+    """Their names, and what makes a value of the text of each."""
 
     @classmethod
     def of(cls, path: str) -> Pattern:
@@ -45,8 +45,7 @@ class Pattern:
         if not path.startswith("/"):
             raise ConfigError(f"the path {path!r} of a route does not begin with /")
         regex: list[str] = []
-        names: list[str] = []
-        converters: list[Callable[[str], Any]] = []
+        parameters: dict[str, Callable[[str], Any]] = {}
         end = 0
         for match in _PARAMETER.finditer(path):
             name, kind = match[1], match[2] or "str"
@@ -55,19 +54,23 @@ class Pattern:
                     f"the route {path!r} has a parameter of kind {kind!r}: "
                     f"there are {', '.join(CONVERTERS)}"
                 )
-            if name in names or name == "request":
+            if name in parameters or name == "request":
                 raise ConfigError(f"the route {path!r} cannot have a parameter {name!r} here")
             regex += [_literal(path, end, match.start()), f"({CONVERTERS[kind].regex})"]
-            names.append(name)
-            converters.append(CONVERTERS[kind].convert)
+            parameters[name] = CONVERTERS[kind].convert
             end = match.end()
         regex.append(_literal(path, end, len(path)))
-        return cls(path, "".join(regex), tuple(names), tuple(converters))
+        return cls(path, "".join(regex), tuple(parameters.items()))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those of the parameters."""
+        return tuple(name for name, _ in self.parameters)
 
     def values(self, match: re.Match[str], first: int = 1) -> dict[str, Any]:
         """Keyword arguments from the groups of a match, from this one on."""
         found = {}
-        for name, convert in zip(self.names, self.converters, strict=True):
+        for name, convert in self.parameters:
             found[name] = convert(match[first])
             first += 1
         return found

@@ -62,6 +62,7 @@ class Outgoing:
         self.gone = False
         """Whether the peer left."""
         self._begun = False
+        self._ended = False
         self._asked = 0  # bytes since somebody asked for room
         self._spoke = False  # since the last look of the timer
         self._timer: Timer | None = None
@@ -98,6 +99,7 @@ class Outgoing:
 
     def end(self, error: Exception | None = None) -> None:
         """No more pieces; with an error the peer must not take what it has for the whole."""
+        self._ended = True  # also for a look of the timer that is under way in the loop's thread
         if self._timer is not None:
             self._timer.cancel()
         value: Any = _END
@@ -122,7 +124,7 @@ class Outgoing:
         self._timer = self.promise.runtime.call_later(self.stream.ping, self._ping)
 
     def _ping(self) -> None:
-        if self.gone:
+        if self.gone or self._ended:
             return
         if not self._spoke:
             self.promise.say(PING)

@@ -83,11 +83,11 @@ class Table:
         self.exact = {
             method + resource.pattern.path: endpoint
             for resource in self.resources
-            if not resource.pattern.names
+            if not resource.pattern.parameters
             for method, endpoint in resource.endpoints.items()
         }
         """By method and path in one string: a method has no slash, and a path begins with one."""
-        self._dynamic = [resource for resource in self.resources if resource.pattern.names]
+        self._dynamic = [resource for resource in self.resources if resource.pattern.parameters]
         self._match, self._ends = _combined(self._dynamic)
 
     @property
@@ -112,7 +112,7 @@ class Table:
             endpoint = resource.endpoints.get(method)
             if endpoint is not None:
                 pattern = resource.pattern
-                return endpoint, pattern.values(match, end - len(pattern.names))
+                return endpoint, pattern.values(match, end - len(pattern.parameters))
         return self._other(method, path)
 
     def _other(self, method: str, path: str) -> Found:
@@ -142,7 +142,7 @@ def _combined(
     ends: dict[int, Resource] = {}
     groups = 0
     for resource in resources:
-        groups += len(resource.pattern.names) + 1
+        groups += len(resource.pattern.parameters) + 1
         ends[groups] = resource
         alternatives.append(f"{resource.pattern.regex}()")
     regex = re.compile("|".join(alternatives) if resources else "(?!)", re.DOTALL)
