@@ -90,6 +90,8 @@ static int status_of(int rc)
 static int conclude(struct site *s, const struct site_out *out, const struct site_path *path,
                     const struct asked *asked, int rc, const struct site_file *file)
 {
+    if (rc == -EMFILE || rc == -ENFILE)
+        site_cache_close(&s->cache);
     if (rc < 0)
         return refuse(out, status_of(rc));
     if (file->kind == SITE_DIRECTORY)

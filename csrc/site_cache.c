@@ -224,13 +224,21 @@ struct site_entry *site_cache_keep(struct site_cache *cache, const struct site_p
     return e;
 }
 
+static void forget_all(struct site_cache *cache, const struct link *order)
+{
+    while (!list_empty(order))
+        site_cache_forget(cache, container_of(order->next, struct site_entry, order));
+}
+
+void site_cache_close(struct site_cache *cache)
+{
+    forget_all(cache, &cache->open.order);
+}
+
 void site_cache_free(struct site_cache *cache)
 {
-    struct link *orders[] = {&cache->memory.order, &cache->open.order};
-    for (size_t i = 0; i < countof(orders); i++) {
-        while (!list_empty(orders[i]))
-            site_cache_forget(cache, container_of(orders[i]->next, struct site_entry, order));
-    }
+    forget_all(cache, &cache->memory.order);
+    forget_all(cache, &cache->open.order);
     free(cache->buckets);
     cache->buckets = NULL;
 }

@@ -78,6 +78,9 @@ struct site_entry *site_cache_find(struct site_cache *cache, const struct site_r
 struct site_entry *site_cache_keep(struct site_cache *cache, const struct site_path *path,
                                    struct site_entry *e, uint64_t now_us);
 
+/* Lets go of the files that are kept open: the process has no descriptors left. */
+void site_cache_close(struct site_cache *cache);
+
 /* Forgets an entry of the cache: the file is not there any more. */
 void site_cache_forget(struct site_cache *cache, struct site_entry *e);
 

@@ -1,6 +1,9 @@
 /* test_site.c -- files served by a whole loop: what clients get, in which order, and what becomes
  * of those whose file has to wait for the pool. First as the kernel allows, then so that every file
  * has to wait. On every backend. */
+#include <sys/resource.h>
+#include <sys/wait.h>
+
 #include "deny.h"
 #include "drive.h"
 #include "oom.h"
@@ -308,6 +311,57 @@ static void ends_in_the_middle(const char *backend)
     close(d.sockets[1]);
 }
 
+/* Without descriptors those are given up that are kept for nobody. */
+static void runs_out_of_descriptors(const char *backend)
+{
+    enum { MOST = 64 };
+    int taken[MOST], n = 0;
+    struct rlimit before, few;
+    if (!begin(backend, 0))
+        return;
+    int fd = client_of(&d, 1, 0);
+    ask(fd, 200, GET("/large"));
+    expect_bytes(fd, 0, LARGE);
+    CHECK_INT(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    few.rlim_cur = MOST;
+    CHECK_INT(setrlimit(RLIMIT_NOFILE, &few), 0);
+    while (n < MOST && (taken[n] = dup(fd)) >= 0)
+        n++;
+    ask(fd, 503, GET("/fair"));
+    expect(&d, fd, "Service Unavailable");
+    ask(fd, 200, GET("/fair")); /* the descriptor of the other one */
+    expect_bytes(fd, 0, FAIR);
+    while (n > 0)
+        close(taken[--n]);
+    CHECK_INT(setrlimit(RLIMIT_NOFILE, &before), 0);
+    close(fd);
+    finish(&d);
+}
+
+/* The threads of the pool are not in the child, whatever they were about. */
+static void forgets_in_a_child(const char *backend)
+{
+    int status = -1;
+    if (!begin(backend, 0))
+        return;
+    int fd = client_of(&d, 1, 0);
+    ask(fd, 404, GET("/missing"));
+    expect(&d, fd, "Not Found");
+    tell(fd, GET("/sub/file"));
+    pid_t child = fork();
+    if (child == 0) {
+        fl_forget(d.loop);
+        _exit(0);
+    }
+    CHECK_INT(waitpid(child, &status, 0), child);
+    CHECK_INT(status, 0);
+    expect_status(fd, 200);
+    expect(&d, fd, "file");
+    close(fd);
+    finish(&d);
+}
+
 /* -- what handlers ask for -- */
 
 /* (path, head, headers) for the message of this event; the ticket of a hole, or 0. */
@@ -574,6 +628,8 @@ static void all(void)
     ON_EACH_BACKEND(a_file_shrinks);
     ON_EACH_BACKEND(a_file_vanishes);
     ON_EACH_BACKEND(ends_in_the_middle);
+    ON_EACH_BACKEND(runs_out_of_descriptors);
+    ON_EACH_BACKEND(forgets_in_a_child);
     ON_EACH_BACKEND(handlers_reply_with_files);
     ON_EACH_BACKEND(goes_on_behind_a_file);
     ON_EACH_BACKEND(parts_for_any_protocol);
