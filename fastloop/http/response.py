@@ -12,7 +12,8 @@ from urllib.parse import quote
 from fastloop.http.serial import dumps
 
 Value = str | int
-Fields = Mapping[str, Value] | Iterable[tuple[str, Value]]
+Fields = Mapping[str, Any] | Iterable[tuple[str, Any]]
+"""Names and values (str or int) of header fields."""
 
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
