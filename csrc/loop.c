@@ -1,9 +1,10 @@
 /* loop.c -- one thread, one poller, many connections: the turn, and the public API over it.
  *
  * Read this file first. The way of a request: fl_step() -> io_turn() (io_ready.c: wait, read) ->
- * conn_arrived() (conn.c: frame into the inbox) -> Python -> fl_step() -> outbox_apply() (outbox.c:
- * replies to queues) -> io_flush() (io_ready.c: one send each). frame_*.c is how messages look, and
- * poller_*.c how waiting is done.
+ * conn_arrived() (conn_in.c: frame into the inbox) -> Python -> fl_step() -> outbox_apply()
+ * (outbox.c: replies to queues) -> io_flush() (io_ready.c: one send each). What C answers itself
+ * (consts.c, site.c) turns back in conn_in.c. frame_*.c is how messages look, and poller_*.c how
+ * waiting is done.
  *
  * Invariants: only the thread that opened the loop comes here, but for fl_wake(). Connections are
  * freed in io_reap() alone, when no event of a turn is being looked at. */

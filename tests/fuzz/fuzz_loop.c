@@ -73,6 +73,8 @@ static void flush_cut(size_t cut)
     char *copy = t_guard(d.out, len - min_size(cut, len));
     fl_flush(d.loop, copy, len - min_size(cut, len));
     t_unguard(copy, len - min_size(cut, len));
+    if (cut > 0) /* which replies were lost is not known: no more promises in this batch */
+        s.replied = s.pending_count;
 }
 
 /* -- what a handler says -- */
