@@ -43,8 +43,40 @@ def test_sizes(given: Any, size: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "value"),
+    [(True, True), (False, False), ("yes", True), ("ON", True), (" 1 ", True), ("true", True)]
+    + [(word, False) for word in ("no", "off", "0", "False")],
+)
+def test_flags(given: Any, value: bool) -> None:
+    assert Config(debug=given).debug is value
+
+
+def test_limits_of_http() -> None:
+    """What stands in the documentation."""
+    config = Config()
+    assert config.max_request_line == 8 << 10
+    assert (config.max_headers, config.max_header_count) == (64 << 10, 100)
+    assert config.max_body == 16 << 20
+    assert (config.header_timeout, config.body_timeout, config.body_rate) == (10, 30, 500)
+    assert (config.keep_alive, config.max_requests) == (75, 10_000)
+    assert config.max_connections_per_address == 0
+    assert (config.file_threads, config.file_queue) == (4, 1024)
+    assert (config.healthz, config.debug) == ("/-/healthz", False)
+
+
+@pytest.mark.parametrize(
     ("option", "value"),
     [
+        ("debug", "maybe"),
+        ("debug", 1),
+        ("healthz", "up"),
+        ("healthz", "/a?b"),
+        ("healthz", "/a b"),
+        ("healthz", 5),
+        ("max_request_line", 10),
+        ("max_headers", "1g"),
+        ("max_header_count", 0),
+        ("file_threads", 0),
         ("idle_timeout", "soon"),
         ("idle_timeout", -1),
         ("idle_timeout", "5 parsecs"),

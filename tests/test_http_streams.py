@@ -290,6 +290,25 @@ def test_the_head_of_events_is_sent_at_once(stage_async: Stage) -> None:
     wait_for(lambda: server.stats().connections == 0)
 
 
+def test_comments_while_a_thread_waits(serve: Serve) -> None:
+    gate = threading.Event()
+
+    def wait() -> Iterator[str]:
+        assert gate.wait(20)
+        yield "late"
+
+    def handler(request: Any) -> Any:
+        return fastloop.sse(wait(), ping=0.02)
+
+    with HttpClient(serve(handler, URL, framing=None, blocking=1)) as client:
+        waiting(client, b":\n\n\r\n3\r\n:\n\n\r\n")
+        gate.set()
+        rest = b""
+        while not rest.endswith(b"0\r\n\r\n"):
+            rest += client.client.read(1)
+        assert b"data: late\n\n" in rest
+
+
 def test_no_comments_while_events_come(stage_async: Stage) -> None:
     gate = threading.Event()
 
