@@ -7,6 +7,7 @@ counts, not how fast anything was.
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import http.client
 import json
@@ -187,6 +188,63 @@ class TestCurl:
         """It offers h2c, and goes on in HTTP/1.1."""
         text = curl("-i", "--http2", url)
         assert text.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+class TestCurlAndFiles:
+    """What the README shows, and what else curl can ask of files."""
+
+    CONTENT = bytes(range(256)) * 4000
+
+    @pytest.fixture
+    def url(self, serve: Serve, tmp_path: Path) -> str:
+        """A server of one large file and a small one."""
+        (tmp_path / "large.bin").write_bytes(self.CONTENT)
+        (tmp_path / "page.html").write_text("<h1>page</h1>")
+        (tmp_path / "page.html.gz").write_bytes(gzip.compress(b"<h1>page</h1>"))
+        app = fastloop.Router()
+        app.static("/", tmp_path)
+        return f"http://127.0.0.1:{serve(app, 'http://127.0.0.1:0', framing=None).port}"
+
+    def test_ranges(self, url: str) -> None:
+        assert curl("-r", "0-99", f"{url}/large.bin") == self.CONTENT[:100]
+        assert curl("-r", "-100", f"{url}/large.bin") == self.CONTENT[-100:]
+        assert b"multipart/byteranges" in curl("-i", "-r", "0-9,50-59", f"{url}/large.bin")
+        assert b" 416 " in curl("-i", "-r", "2000000-", f"{url}/large.bin").splitlines()[0]
+
+    def test_going_on(self, url: str, tmp_path: Path) -> None:
+        """A download that broke off is continued where it did."""
+        part = tmp_path / "part"
+        part.write_bytes(self.CONTENT[:300_000])
+        curl("-C", "-", "-o", part, f"{url}/large.bin")
+        assert part.read_bytes() == self.CONTENT
+
+    def test_conditions(self, url: str, tmp_path: Path) -> None:
+        copy, etag = tmp_path / "copy", tmp_path / "etag"
+        curl("--etag-save", etag, "-o", copy, "-R", f"{url}/large.bin")
+        assert copy.read_bytes() == self.CONTENT
+        status = ("-w", "%{http_code}", "-o", "/dev/null", f"{url}/large.bin")
+        assert curl("--etag-compare", etag, *status) == b"304"
+        assert curl("-z", copy, *status) == b"304"
+        assert curl("-H", 'If-None-Match: "other"', *status) == b"200"
+
+    def test_compressed(self, url: str) -> None:
+        assert curl("--compressed", f"{url}/page.html") == b"<h1>page</h1>"
+        assert b"content-encoding: gzip" in curl("-I", "--compressed", f"{url}/page.html").lower()
+
+    @pytest.mark.parametrize(
+        "path", ["/../../etc/passwd", "/%2e%2e/etc/passwd", "/..%2fetc/passwd"]
+    )
+    def test_no_way_out(self, url: str, path: str) -> None:
+        text = curl("-i", "--path-as-is", url + path)
+        assert text.split(b" ", 2)[1] in (b"400", b"404")
+        assert b"root:" not in text
+
+
+def test_curl_by_a_unix_socket(serve: Serve, tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    serve(tell, f"http+unix:{path}", framing=None)
+    answer = told(curl("--unix-socket", path, "-d", "body", "http://localhost/a"))
+    assert (answer["path"], answer["size"]) == ("/a", 4)
 
 
 def test_pipelining_by_nc(server: fastloop.Server) -> None:
