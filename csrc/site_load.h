@@ -18,8 +18,8 @@ struct site_rules {
 };
 
 enum {
-    SITE_SMALL = 64 * 1024, /* files up to this are read, and sent from memory */
-    SITE_ETAG = 18,         /* bytes of an entity tag */
+    SITE_SMALL = 128 * 1024, /* files up to this are read once: a copy costs less than sendfile() */
+    SITE_ETAG = 18,          /* bytes of an entity tag */
 };
 
 enum site_kind {
