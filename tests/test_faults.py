@@ -8,9 +8,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from client import Client, wait_for
+from http_client import HttpClient, request
 from program import SANITIZED, Program
 
 pytestmark = pytest.mark.skipif(
@@ -19,6 +21,8 @@ pytestmark = pytest.mark.skipif(
 )
 
 WAIT = {"epoll": "epoll_wait", "poll": "poll", "select": "select"}
+
+UPPER = "lambda connection, line: line.upper()"
 
 ROUNDS, PIPELINED, CLIENTS = 10, 30, 10
 
@@ -34,15 +38,16 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextlib.contextmanager
-def failing(shim: Path, report: Path, backend: str, *faults: str) -> Iterator[Program]:
+def failing(
+    shim: Path, report: Path, backend: str, *faults: str, handler: str = UPPER, **options: Any
+) -> Iterator[Program]:
     """A server to which these faults happen; fails unless each of them did."""
     env = {
         "LD_PRELOAD": str(shim),
         "FASTLOOP_FAULTS": ",".join(faults),
         "FASTLOOP_FAULTS_REPORT": str(report),
     }
-    handler = "lambda connection, line: line.upper()"
-    with Program(handler, env=env, backend=backend, linger=0.1) as program:
+    with Program(handler, env=env, backend=backend, linger=0.1, **options) as program:
         yield program
     lines = report.read_text().splitlines()
     fired = {line.split()[0] for line in lines if int(line.split()[-1]) > 0}
@@ -121,3 +126,102 @@ def served(program: Program) -> bool:
     with program.connect() as client, contextlib.suppress(ConnectionError):
         return client.ask(b"a\n") == b"A\n"
     return False
+
+
+# -- HTTP and files --
+
+SMALL, LARGE = b"small" * 1000, bytes(range(256)) * 8000
+
+APP = """
+import fastloop
+
+app = fastloop.Router()
+app.static("/files", {root!r})
+app.post("/echo")(lambda request: request.body)
+app.get("/stream")(lambda request: (b"piece" * 100 for _ in range(100)))
+"""
+
+HTTP_FAULTS = {
+    "interrupted": ("read:EINTR:3", "send:EINTR:3", "sendfile:EINTR:3", "pread:EINTR:3"),
+    "not ready": ("read:EAGAIN:3", "send:EAGAIN:3", "sendfile:EAGAIN:3"),
+    "short": ("read:short:2", "send:short:2", "sendfile:short:2", "pread:short:2"),
+    "all at once": ("read:EAGAIN:5", "send:short:3", "sendfile:short:3", "pread:EINTR:5"),
+}
+
+
+@contextlib.contextmanager
+def failing_http(
+    shim: Path, folder: Path, backend: str, *faults: str
+) -> Iterator[tuple[Program, Path]]:
+    """A server of HTTP to which these faults happen, and its files."""
+    root = folder / "www"
+    root.mkdir()
+    (root / "small").write_bytes(SMALL)
+    (root / "large").write_bytes(LARGE)
+    script = folder / "app.py"
+    script.write_text(APP.format(root=str(root)))
+    handler = f"__import__('runpy').run_path({str(script)!r})['app']"
+    options = {"handler": handler, "bind": "http://127.0.0.1:0"}
+    with failing(shim, folder / "report", backend, *faults, **options) as program:
+        yield program, root
+
+
+@pytest.mark.parametrize("faults", HTTP_FAULTS.values(), ids=HTTP_FAULTS)
+def test_http_while_calls_fail(
+    shim: Path, tmp_path: Path, backend: str, faults: tuple[str, ...]
+) -> None:
+    body = bytes(range(256)) * 300
+    wanted = [SMALL, body, LARGE, LARGE[10:100_011], b"piece" * 10_000, SMALL]
+    asked = (
+        request("GET", "/files/small")
+        + request("POST", "/echo", body)
+        + request("GET", "/files/large")
+        + request("GET", "/files/large", range="bytes=10-100010")
+        + request("GET", "/stream")
+        + request("GET", "/files/small")
+    )
+    with failing_http(shim, tmp_path, backend, *faults) as (program, root):
+        for n in range(10):
+            (root / "small").touch()  # is read again
+            with HttpClient(program.port) as client:
+                client.send(asked[: n * 37], asked[n * 37 :])
+                assert [client.response().body for _ in wanted] == wanted
+        wait_for(lambda: program.ask("server.stats().connections") == 0)
+
+
+@pytest.mark.parametrize("fault", ["pread:EIO:2", "pread:EIO:3", "sendfile:EIO:3"])
+def test_a_disk_that_fails(shim: Path, tmp_path: Path, backend: str, fault: str) -> None:
+    """What is sent is the file, or its beginning and a close, or the news that there is none."""
+    whole = 0
+    with failing_http(shim, tmp_path, backend, fault) as (program, root):
+        for n in range(40):
+            path = root / f"{n}"
+            content = (SMALL, LARGE)[n % 2]
+            path.write_bytes(content)
+            with HttpClient(program.port) as client:
+                client.send(request("GET", f"/files/{n}", connection="close"))
+                head, _, body = client.client.rest().partition(b"\r\n\r\n")
+            if head.startswith(b"HTTP/1.1 200 "):
+                assert content.startswith(body)
+                whole += body == content
+            else:
+                assert int(head.split()[1]) in (404, 500, 503)
+        assert whole > 0
+        with HttpClient(program.port) as client:
+            assert client.ask("POST", "/echo", b"x").body == b"x"
+
+
+@pytest.mark.parametrize("every", [31, 53, 101])
+def test_http_while_allocations_fail(shim: Path, tmp_path: Path, backend: str, every: int) -> None:
+    """Connections may be closed for it, but no wrong byte is sent and the server goes on."""
+    whole = 0
+    asked = request("GET", "/files/small") + request("POST", "/echo", SMALL, connection="close")
+    with failing_http(shim, tmp_path, backend, f"malloc:ENOMEM:{every}") as (program, _):
+        for _ in range(200):
+            with HttpClient(program.port) as client, contextlib.suppress(ConnectionError, EOFError):
+                client.send(asked[:100])
+                client.send(asked[100:])
+                responses = client.responses()
+                assert all(r.body == SMALL or r.status >= 500 for r in responses)
+                whole += [r.body for r in responses] == [SMALL, SMALL]
+        assert whole > 0

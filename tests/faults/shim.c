@@ -14,6 +14,8 @@
  *     call        what it is about
  *     read        recv() and read() of sockets; files and pipes are left alone
  *     send        send() and sendmsg()
+ *     sendfile    sendfile()
+ *     pread       pread() and preadv2()
  *     accept4     accept4()
  *     epoll_wait, poll, select
  *     malloc      malloc(), calloc() and realloc() called from a library whose file name contains
@@ -21,7 +23,8 @@
  *
  *     fault       what happens
  *     EINTR ...   the call returns its failure with this errno (see `errors` below); malloc: NULL
- *     short       read and send: the call is made with half of the bytes, one at least
+ *     short       read, send, sendfile, pread: the call is made with half of the bytes, one at
+ * least
  *
  * An n of 1 fails always: whoever repeats the call after EINTR then does so for ever.
  *
@@ -42,15 +45,16 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum call { READ, SEND, ACCEPT4, EPOLL_WAIT, POLL, SELECT, MALLOC, CALLS };
+enum call { READ, SEND, SENDFILE, PREAD, ACCEPT4, EPOLL_WAIT, POLL, SELECT, MALLOC, CALLS };
 
-static const char *const calls[CALLS] = {"read", "send",   "accept4", "epoll_wait",
-                                         "poll", "select", "malloc"};
+static const char *const calls[CALLS] = {"read",       "send", "sendfile", "pread", "accept4",
+                                         "epoll_wait", "poll", "select",   "malloc"};
 
 enum { NO_FAULT = 0, SHORT = -1, MAX_RULES = 32 };
 
@@ -58,10 +62,19 @@ static const struct {
     const char *name;
     int fault;
 } errors[] = {
-    {"short", SHORT},           {"EINTR", EINTR},   {"EAGAIN", EAGAIN},
-    {"EMFILE", EMFILE},         {"ENFILE", ENFILE}, {"ECONNABORTED", ECONNABORTED},
-    {"ECONNRESET", ECONNRESET}, {"EPIPE", EPIPE},   {"ETIMEDOUT", ETIMEDOUT},
-    {"ENOBUFS", ENOBUFS},       {"ENOMEM", ENOMEM}, {"EPROTO", EPROTO},
+    {"short", SHORT},
+    {"EINTR", EINTR},
+    {"EAGAIN", EAGAIN},
+    {"EMFILE", EMFILE},
+    {"ENFILE", ENFILE},
+    {"ECONNABORTED", ECONNABORTED},
+    {"ECONNRESET", ECONNRESET},
+    {"EPIPE", EPIPE},
+    {"ETIMEDOUT", ETIMEDOUT},
+    {"ENOBUFS", ENOBUFS},
+    {"ENOMEM", ENOMEM},
+    {"EPROTO", EPROTO},
+    {"EIO", EIO},
 };
 
 struct rule {
@@ -111,8 +124,7 @@ static void add_rule(const char *text)
         refuse(text);
     int call = find_call(name);
     r->fault = find_fault(fault);
-    if (call < 0 || r->fault == NO_FAULT || every == 0 ||
-        (r->fault == SHORT && call != READ && call != SEND))
+    if (call < 0 || r->fault == NO_FAULT || every == 0 || (r->fault == SHORT && call > PREAD))
         refuse(text);
     r->call = (enum call)call;
     r->every = every;
@@ -219,6 +231,29 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
     less.msg_iov = &part;
     less.msg_iovlen = 1;
     return NEXT(sendmsg)(fd, &less, flags);
+}
+
+ssize_t sendfile(int to, int from, off_t *offset, size_t n)
+{
+    int fault = fault_for(SENDFILE);
+    return fault > 0 ? -1 : NEXT(sendfile)(to, from, offset, fault == SHORT ? half(n) : n);
+}
+
+ssize_t pread(int fd, void *data, size_t n, off_t offset)
+{
+    int fault = fault_for(PREAD);
+    return fault > 0 ? -1 : NEXT(pread)(fd, data, fault == SHORT ? half(n) : n, offset);
+}
+
+ssize_t preadv2(int fd, const struct iovec *parts, int count, off_t offset, int flags)
+{
+    int fault = fault_for(PREAD);
+    if (fault > 0)
+        return -1;
+    struct iovec first = count > 0 ? parts[0] : (struct iovec){0};
+    first.iov_len = fault == SHORT ? half(first.iov_len) : first.iov_len;
+    return NEXT(preadv2)(fd, fault == SHORT ? &first : parts, fault == SHORT ? 1 : count, offset,
+                         flags);
 }
 
 int accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
