@@ -5,18 +5,20 @@ Timeouts are short here and nothing is said about how long anything takes, only 
 
 from __future__ import annotations
 
+import asyncio
 import resource
 import select
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 from client import Client, wait_for
 from http_client import HttpClient, Response, request
 from program import SANITIZED, Program
+from stage import Stage
 
 import fastloop
 from conftest import Serve
@@ -281,6 +283,73 @@ def test_a_body_that_takes_its_time(serve: Serve) -> None:
             client.send(bytes(10_000))
             time.sleep(0.1)
         assert client.response().text == "100000"
+
+
+# -- connections that end, and a response that takes its time --
+
+
+class Slow:
+    """A stream whose second half comes when the gate opens."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.begun = threading.Event()
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    async def __call__(self, request: Any) -> Any:
+        self.loop = asyncio.get_running_loop()
+        return self.halves()
+
+    async def halves(self) -> AsyncIterator[bytes]:
+        """Both."""
+        yield b"first"
+        self.begun.set()
+        await self.gate.wait()
+        yield b"second"
+
+    def open(self) -> None:
+        """From the test's thread."""
+        assert self.loop is not None
+        self.loop.call_soon_threadsafe(self.gate.set)
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_the_last_response_comes_in_pieces(stage_async: Stage, version: str) -> None:
+    slow = Slow()
+    server = stage_async.serve(slow, "http://127.0.0.1:0", framing=None)
+    with HttpClient(server) as client:
+        client.send(request("GET", "/", version=version, connection="close"))
+        assert slow.begun.wait(20)
+        slow.open()
+        response = client.response()
+        assert (response.status, response.body, response.is_last) == (200, b"firstsecond", True)
+        assert client.is_closed()
+
+
+def test_who_sends_no_more_still_reads(stage_async: Stage) -> None:
+    slow = Slow()
+    with HttpClient(stage_async.serve(slow, "http://127.0.0.1:0", framing=None)) as client:
+        client.send(GET)
+        client.finish()
+        assert slow.begun.wait(20)
+        slow.open()
+        assert client.response().body == b"firstsecond"
+        assert client.is_closed()
+
+
+def test_a_server_that_stops_says_what_it_began(stage_async: Stage) -> None:
+    slow = Slow()
+    server = stage_async.serve(slow, "http://127.0.0.1:0", framing=None)
+    with HttpClient(server) as client, HttpClient(server) as idle:
+        client.send(GET)
+        assert slow.begun.wait(20)
+        stopping = threading.Thread(target=server.stop, kwargs={"drain": 20})
+        stopping.start()
+        assert idle.is_closed()
+        slow.open()
+        assert client.response().body == b"firstsecond"
+        assert client.is_closed()
+        stopping.join()
 
 
 # -- 100 (Continue) --
