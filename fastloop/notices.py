@@ -9,7 +9,7 @@ from fastloop._ffi import ffi, lib
 log = logging.getLogger("fastloop")
 
 _ADVICE = {
-    lib.FL_EVALUE: "return bytes, str, int, None or a list of these (RESP takes more)",
+    lib.FL_EVALUE: "return bytes, str, int, None or a list of these (RESP and HTTP take more)",
     lib.FL_EFDLIMIT: "connections were refused; select serves descriptors below 1024 only: "
     "use --backend epoll, kqueue or poll",
     lib.FL_EFILES: "connections were refused for now; raise the limit (ulimit -n) or lower "
@@ -17,9 +17,10 @@ _ADVICE = {
     lib.FL_EBUSY: "connections were refused; raise max_connections if the machine has room",
     lib.FL_ESTALL: "closed; see write_timeout",
     lib.FL_EUNSENT: "closed; see max_unsent",
+    lib.FL_EPEER: "connections were refused; raise max_connections_per_address if they are right",
 }
 
-_PEER_FAULTS = {lib.FL_EPROTO, lib.FL_ELIMIT}
+_PEER_FAULTS = {lib.FL_EPROTO, lib.FL_ELIMIT, lib.FL_ESLOW}
 
 
 def report(_listener: int, _ids: None, items: list[tuple[int, int]]) -> None:

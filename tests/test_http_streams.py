@@ -225,6 +225,38 @@ class TestResponses:
         assert ("LookupError" if bad is None else "yielded int, not bytes or str") in caplog.text
         wait_for(lambda: source.closed == 1)
 
+    def test_an_error_while_it_is_closed(self, run: Run, caplog: pytest.LogCaptureFixture) -> None:
+        """It is logged; the response is what it was, and the connection goes on."""
+
+        class Plain:
+            def __init__(self, items: Any) -> None:
+                self.items = items
+
+            def __iter__(self) -> Any:
+                return self
+
+            def __next__(self) -> Any:
+                return next(self.items)
+
+            def close(self) -> None:
+                raise LookupError("close")
+
+        class Late(Plain):
+            async def __anext__(self) -> Any:
+                return await anext(self.items)
+
+            async def aclose(self) -> None:
+                raise LookupError("async close")
+
+        def make(iterate: Any) -> Any:
+            items = iterate([b"a", b"b"])
+            return (Late if hasattr(items, "__anext__") else Plain)(items)
+
+        client = run(make)
+        for _ in range(2):
+            assert client.get("/").body == b"ab"
+        assert "close" in caplog.text
+
     def test_stopping_at_once(self, run: Run, source: Source) -> None:
         def endless() -> Iterator[bytes]:
             while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from fastloop.http.convert import Stream
 from fastloop.http.promise import Outgoing, Promise
 from fastloop.slices import SLICE_SECONDS
+
+log = logging.getLogger("fastloop")
 
 
 class OnLoop:
@@ -77,8 +80,7 @@ async def pump(promise: Promise, stream: Stream) -> None:
             raise
     finally:
         waits.forget(id, leave)
-        if hasattr(stream.source, "aclose"):
-            await stream.source.aclose()
+        await close_async(stream.source)
     out.end(error)
 
 
@@ -128,6 +130,18 @@ def pump_in_thread(promise: Promise, stream: Stream) -> None:
 
 
 def close(source: Any) -> None:
-    """Ends a generator where it stands."""
-    if hasattr(source, "close"):
-        source.close()
+    """Ends a generator where it stands; what it raises then is logged, and harms no response."""
+    try:
+        if hasattr(source, "close"):
+            source.close()
+    except Exception:
+        log.exception("closing %r failed", source)
+
+
+async def close_async(source: Any) -> None:
+    """The same for an async generator."""
+    try:
+        if hasattr(source, "aclose"):
+            await source.aclose()
+    except Exception:
+        log.exception("closing %r failed", source)
