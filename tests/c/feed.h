@@ -12,6 +12,7 @@
 
 #include "fastloop.h"
 #include "frame.h"
+#include "t.h"
 
 /* How an input is copied so that reading past its end is noticed. */
 struct copier {
@@ -90,6 +91,23 @@ static inline void feed(const struct framing *f, const char *data, size_t n, siz
     char left[32];
     if (used < n)
         buf_put(text, left, (size_t)snprintf(left, sizeof left, "+%zu", n - used));
+}
+
+/* Checks that an input gives this text, cut at every place and byte by byte. */
+static inline void feed_check(const struct framing *f, const char *input, size_t n,
+                              const struct copier *by, const char *want, size_t want_len)
+{
+    struct buf text = {0};
+    bool same = true;
+    for (size_t cut = 0; cut <= n; cut++) {
+        feed(f, input, n, cut, n, by, &text);
+        same &= CHECK_MEM(text.data, text.len, want, want_len);
+    }
+    feed(f, input, n, 1, 1, by, &text);
+    same &= CHECK_MEM(text.data, text.len, want, want_len);
+    if (!same)
+        fprintf(stderr, "in the example %.*s\n", (int)n, input);
+    buf_free(&text);
 }
 
 #endif

@@ -103,26 +103,13 @@ static struct framing make(size_t max)
     return f;
 }
 
-static void check_example(const struct example *e)
-{
-    struct framing f = make(e->max);
-    struct buf text = {0};
-    bool same = true;
-    for (size_t cut = 0; cut <= e->len; cut++) {
-        feed(&f, e->input, e->len, cut, e->len, &guarded, &text);
-        same &= CHECK_MEM(text.data, text.len, e->want, e->want_len);
-    }
-    feed(&f, e->input, e->len, 1, 1, &guarded, &text);
-    same &= CHECK_MEM(text.data, text.len, e->want, e->want_len);
-    if (!same)
-        fprintf(stderr, "in example %d: %s\n", (int)(e - examples), e->input);
-    buf_free(&text);
-}
-
 static void test_examples(void)
 {
-    for (size_t i = 0; i < countof(examples); i++)
-        check_example(&examples[i]);
+    for (size_t i = 0; i < countof(examples); i++) {
+        const struct example *e = &examples[i];
+        struct framing f = make(e->max);
+        feed_check(&f, e->input, e->len, &guarded, e->want, e->want_len);
+    }
 }
 
 static void test_inline_limit(void)
