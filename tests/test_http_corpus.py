@@ -16,7 +16,7 @@ import pytest
 from client import wait_for
 from http_client import HttpClient, Response
 from http_corpus import FILES, Case, Wanted, corpus
-from http_driver import Reading, Request, read_sanitized
+from http_driver import Reading, Request, misread, read_sanitized
 from program import SANITIZED
 from stage import Stage
 
@@ -47,6 +47,8 @@ def difference(case: Case, reading: Reading) -> str:
     for read, asked in zip(reading.requests, case.requests, strict=True):
         if asked.fields not in (None, read.fields):
             return f"{case.file}: {case.name}: got {read.fields}, want {asked.fields}"
+        if wrong := misread(read):
+            return f"{case.file}: {case.name}: {wrong}"
     return ""
 
 

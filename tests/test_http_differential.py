@@ -28,7 +28,7 @@ from typing import Any
 
 import pytest
 from http_corpus import corpus
-from http_driver import OLD, Driver, Reading, Request
+from http_driver import OLD, Driver, Reading, Request, misread
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from program import SANITIZED
@@ -195,7 +195,8 @@ def check(driver: Driver, data: bytes) -> Reading:
     h, llhttp = by_h11(data), by_httptools(data)
     assert not disagreement(ours, h), f"h11: {data!r}"
     assert not disagreement(ours, llhttp), f"httptools: {data!r}"
-    for n in range(len(ours.requests)):
+    for n, request in enumerate(ours.requests):
+        assert not misread(request), f"request {n}: {data!r}"
         assert is_read(n, h) or is_read(n, llhttp), f"only fastloop reads request {n}: {data!r}"
     return ours
 
@@ -203,7 +204,17 @@ def check(driver: Driver, data: bytes) -> Reading:
 # -- requests that are made up --
 
 METHODS = [b"GET", b"POST", b"PUT", b"HEAD", b"DELETE", b"OPTIONS", b"PATCH", b"QUERY", b"get"]
-TARGETS = [b"/", b"/a/b?c=d", b"/%41", b"http://a/", b"http://a:80/b?c", b"//a", b"/?", b"/%00"]
+TARGETS = [
+    b"/",
+    b"/a/b?c=d",
+    b"/%41",
+    b"http://a/",
+    b"http://a:80/b?c",
+    b"//a",
+    b"/?",
+    b"/%00",
+    b"/%c3%a9%ff%",
+]
 NAMES = [b"Accept", b"X", b"x_y", b"Content-Lengt", b"Cookie", b"Upgrade", b"!#$%&'*+-.^_`|~0aZ"]
 VALUES = [b"", b"x", b"a, b", b"caf\xc3\xa9", b"x \t y", b'"q"', b"websocket", b"5", b"chunked"]
 SPECIAL = [
