@@ -159,6 +159,10 @@ int fl_constant(fl_loop *loop, int listener, const char *path, const char *conte
 int fl_mount(fl_loop *loop, int listener, const char *prefix, const char *directory,
              const fl_static *options);
 
+/* Leaves to the handler what a mount would answer: requests for this path (as sent, without query),
+ * or, with `below`, for all that begin with it. Returns as fl_mount() does. */
+int fl_except(fl_loop *loop, int listener, const char *path, int below);
+
 /* One turn: applies the outbox, sends, waits (at most timeout_ms; -1: no limit), reads, and returns
  * the length of the inbox; 0 after a timeout, a wake-up or a signal. FL_MOVED is added to the
  * length when the inbox lies elsewhere than at the last call. Waits without the GIL. */

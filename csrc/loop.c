@@ -210,6 +210,14 @@ int fl_mount(fl_loop *l, int listener, const char *prefix, const char *directory
     return site_mount(&l->site, (uint32_t)listener, prefix, directory, options);
 }
 
+int fl_except(fl_loop *l, int listener, const char *path, int below)
+{
+    int error;
+    if (place_of(l, listener, &error) == NULL)
+        return error;
+    return site_except(&l->site, (uint32_t)listener, path, below != 0);
+}
+
 /* -- the turn -- */
 
 static int sooner(int a, int b)

@@ -66,6 +66,11 @@ int site_mount(struct site *s, uint32_t listener, const char *prefix, const char
     return site_mount_add(&s->mounts, listener, prefix, directory, options);
 }
 
+int site_except(struct site *s, uint32_t listener, const char *path, bool below)
+{
+    return site_mount_hole(&s->mounts, listener, path, below);
+}
+
 /* -- answers -- */
 
 static int refuse(const struct site_out *out, int status)

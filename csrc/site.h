@@ -29,6 +29,9 @@ void site_free(struct site *s);
 int site_mount(struct site *s, uint32_t listener, const char *prefix, const char *directory,
                const fl_static *options);
 
+/* Leaves this path, or all that begin with it, to the handler. Returns 0 or -ENOMEM. */
+int site_except(struct site *s, uint32_t listener, const char *path, bool below);
+
 /* Answers a request for a file. Returns as a conn_hook does. */
 int site_answer(struct site *s, struct conn *c, const struct message *m);
 

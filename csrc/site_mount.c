@@ -111,6 +111,23 @@ int site_mount_add(struct site_mount **all, uint32_t listener, const char *prefi
     return 0;
 }
 
+int site_mount_hole(struct site_mount **all, uint32_t listener, const char *path, bool below)
+{
+    struct site_mount *m = calloc(1, sizeof *m);
+    char *text = m == NULL ? NULL : malloc(strlen(path) + 1);
+    if (text == NULL) {
+        free(m);
+        return -ENOMEM;
+    }
+    memcpy(text, path, strlen(path) + 1);
+    m->listener = listener;
+    m->kind = below ? SITE_HOLE_BELOW : SITE_HOLE;
+    m->prefix = m->text = text;
+    m->prefix_len = strlen(path);
+    insert(all, m);
+    return 0;
+}
+
 void site_mount_free(struct site_mount **all)
 {
     while (*all != NULL) {
@@ -122,16 +139,19 @@ void site_mount_free(struct site_mount **all)
 
 static bool covers(const struct site_mount *m, uint32_t listener, struct text path)
 {
-    return m->listener == listener && path.len > 0 && path.at[0] == '/' &&
-           path.len >= m->prefix_len && memcmp(path.at, m->prefix, m->prefix_len) == 0 &&
-           (path.len == m->prefix_len || path.at[m->prefix_len] == '/');
+    if (m->listener != listener || path.len == 0 || path.at[0] != '/' || path.len < m->prefix_len ||
+        memcmp(path.at, m->prefix, m->prefix_len) != 0)
+        return false;
+    if (m->kind == SITE_HOLE_BELOW || path.len == m->prefix_len)
+        return true;
+    return m->kind == SITE_FILES && path.at[m->prefix_len] == '/';
 }
 
 struct site_mount *site_mount_find(struct site_mount *all, uint32_t listener, struct text path)
 {
     while (all != NULL && !covers(all, listener, path))
         all = all->next;
-    return all;
+    return all == NULL || all->kind != SITE_FILES ? NULL : all;
 }
 
 static bool same(int a, int b)

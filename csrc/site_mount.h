@@ -15,7 +15,12 @@ struct site_mount {
     struct blob *root;       /* owned: the directory when it was last looked up */
     uint64_t checked_us;
     uint32_t listener;
-    const char *prefix; /* without a slash at its end */
+    enum {
+        SITE_FILES,
+        SITE_HOLE,
+        SITE_HOLE_BELOW
+    } kind;             /* the handler's: this path, or all below */
+    const char *prefix; /* without a slash at its end, but for holes */
     size_t prefix_len;
     char *text; /* owned */
 };
@@ -24,9 +29,12 @@ struct site_mount {
 int site_mount_add(struct site_mount **all, uint32_t listener, const char *prefix,
                    const char *directory, const fl_static *options);
 
+/* Adds a hole: what it covers is not served though a shorter prefix is. Returns 0 or -ENOMEM. */
+int site_mount_hole(struct site_mount **all, uint32_t listener, const char *path, bool below);
+
 void site_mount_free(struct site_mount **all);
 
-/* The mount that serves this path of a listener, or NULL. */
+/* The mount that this path of a listener belongs to, or NULL: where there is none, or a hole. */
 struct site_mount *site_mount_find(struct site_mount *all, uint32_t listener, struct text path);
 
 static inline int site_mount_root(const struct site_mount *m)

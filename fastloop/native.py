@@ -8,7 +8,7 @@ from typing import Any
 from fastloop._ffi import check, ffi, lib
 from fastloop.config import Config
 from fastloop.framing import Framing
-from fastloop.http.static import Constant, Static
+from fastloop.http.static import Constant, Hole, Static
 from fastloop.options import GIB
 
 
@@ -87,6 +87,12 @@ def mount(loop: Any, listener: int, static: Static) -> None:
     directory = os.fsencode(os.path.abspath(static.directory))  # it is looked up again, later
     rc = lib.fl_mount(loop, listener, static.prefix.encode() or b"/", directory, c)
     check(rc, f"serving the files of {os.fspath(static.directory)}")
+
+
+def leave(loop: Any, listener: int, hole: Hole) -> None:
+    """Keeps C from answering what a handler has a route for."""
+    rc = lib.fl_except(loop, listener, hole.path.encode(), hole.below)
+    check(rc, f"leaving {hole.path} to its handler")
 
 
 def _milliseconds(seconds: float) -> int:

@@ -58,6 +58,8 @@ class Service:
                 native.constant(runtime.loop, number, constant)
             for static in app.statics:
                 native.mount(runtime.loop, number, static)
+            for hole in app.holes:
+                native.leave(runtime.loop, number, hole)
         return route
 
     def _route(self, runtime: Runtime, workers: Workers | None) -> Route:

@@ -219,6 +219,39 @@ class TestStatic:
             assert client.get("/g/small").status == 200
             assert client.get("/f/x").text == "route"
 
+    def test_routes_are_holes_in_the_files(self, serve: Serve, files: Path) -> None:
+        (files / "api").mkdir()
+        (files / "api" / "about").write_text("a file")
+        (files / "api" / "users").write_text("hidden by the route")
+        app = Router()
+        app.static("/", files)
+        app.get("/")(lambda request: "home")
+        app.get("/api/users")(lambda request: "users")
+        app.post("/small")(lambda request: "posted")
+        app.get("/caf\u00e9")(lambda request: "coffee")
+        app.get("/v/{n:int}")(lambda request, n: {"n": n})
+        with HttpClient(serve(app, URL, framing=None)) as client:
+            assert client.get("/").text == "home"
+            assert client.get("/api/users").text == "users"
+            assert client.get("/api/about").text == "a file"
+            assert client.get("/api/users/x").status == 404
+            assert client.get("/large").status == 200
+            assert client.get("/v/7").json() == {"n": 7}
+            assert client.get("/v/none").status == 404
+            assert client.get("/caf%C3%A9").text == "coffee"
+            assert client.ask("POST", "/small").text == "posted"
+            assert client.get("/small").status == 405  # the path is the router's
+            assert client.ask("POST", "/large").status == 405
+
+    def test_files_that_leave_nothing_to_handlers(self, files: Path) -> None:
+        app = Router()
+        app.get("/assets/{name}")(lambda request, name: name)
+        app.static("/assets", files)
+        with pytest.raises(fastloop.ConfigError, match=r"/assets/static"):
+            fastloop.Server(app, URL)
+        with pytest.raises(fastloop.ConfigError, match="leave nothing"):
+            fastloop.Server(lambda request: "", URL, static={"/": files})
+
     def test_nothing_but_files(self, serve: Serve, files: Path) -> None:
         with HttpClient(serve(None, URL, framing=None, static={"/": files})) as client:
             assert client.get("/small").body == b"0123456789"

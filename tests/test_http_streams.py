@@ -599,6 +599,16 @@ class TestRequests:
         assert isinstance(seen[0], fastloop.ConnectionClosed)
         assert not caplog.records
 
+    def test_a_peer_that_ends_too_early_and_listens(self, serve_stream: Callable[..., Any]) -> None:
+        async def later(request: Any) -> Any:
+            return await request.read()
+
+        with HttpClient(serve_stream(later, lambda request: request.read())) as client:
+            client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n", b"x")
+            client.finish()
+            got = client.response()
+            assert (got.status, got.is_last) == (400, True)
+
     @pytest.mark.parametrize(
         ("rest", "status"), [(b"x\r\n", 400), (b"7000000\r\nabc", 413), (b"5\r\nhelloXX", 400)]
     )

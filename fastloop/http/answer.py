@@ -132,6 +132,8 @@ class Answers:
     def _default(self, request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPError):
             return Response(f"{error.text}\n", error.status, error.headers)
+        if isinstance(error, ConnectionClosed):  # half of it: somebody may still read the answer
+            return Response("the body ended early\n", 400)
         if self._debug:
             return html(error_page(request_line(request[3]), error), 500)
         return Response("Internal Server Error\n", 500)

@@ -13,7 +13,7 @@ from fastloop.handlers import Handler, is_async, is_batch, is_stream
 from fastloop.http.answer import Answers
 from fastloop.http.dispatch import Various
 from fastloop.http.router import Router, check_call
-from fastloop.http.static import Constant, Static
+from fastloop.http.static import Constant, Hole, Static, holes
 from fastloop.http.table import Endpoint, Table
 from fastloop.route import Dispatch, Route
 from fastloop.slices import in_turn
@@ -42,6 +42,7 @@ class App:
         self.config = config
         self.table: Table | None = None
         self.constants: list[Constant] = []
+        self.holes: list[Hole] = []
         self.statics = Static.of(static)
         target = Router() if target is None else target
         if isinstance(target, Router):
@@ -59,6 +60,7 @@ class App:
         self.is_batch = False
         self.constants += router.constants()
         self.statics += router.statics()
+        self.holes = holes(self.statics, (each.pattern for each in self.table.resources))
         path = self.config.healthz
         if path and "GET" + path not in self.table.exact:
             self.constants.append(Constant(path, "ok\n"))
@@ -86,6 +88,11 @@ class App:
                     f"the handler {endpoint.name} reads its body as it arrives, which would hold up"
                     " everybody else: declare it with `async def`, or give it threads by blocking=N"
                 )
+        if self.table is None and any(static.prefix == "" for static in self.statics):
+            raise ConfigError(
+                f"the files below / leave nothing to the handler {self.name}: serve them below a"
+                " prefix, as static={'/assets': ...}, or give the handler paths by a Router"
+            )
         if self.is_batch and (self.is_async or self.stream):
             raise ConfigError(f"the batch handler {self.name} can be neither async nor stream=True")
 

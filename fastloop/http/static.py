@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from fastloop.errors import ConfigError
+from fastloop.http.pattern import Pattern
 from fastloop.http.response import BYTES, TEXT, checked
 
 
@@ -21,7 +23,7 @@ class Static:
     matches ``immutable`` (by * and ?, as "*-????????.*") never changes, and is cached for a year.
     ``hidden`` serves names that begin with a dot. ``precompressed`` sends page.html.br, .zst or .gz
     for page.html to those who accept it. Symbolic links that lead out of the directory are never
-    followed. Raises ConfigError.
+    followed. Paths that a router has routes for are theirs. Raises ConfigError.
     """
 
     prefix: str
@@ -54,6 +56,31 @@ class Static:
                 raise ConfigError(f"static={prefix!r}: a prefix begins with /")
             found.append(cls(prefix.rstrip("/"), directory))
         return found
+
+
+@dataclass(frozen=True)
+class Hole:
+    """A path among those of files that a handler answers; with `below`, all that begin so."""
+
+    path: str
+    below: bool
+
+
+def holes(statics: Iterable[Static], patterns: Iterable[Pattern]) -> list[Hole]:
+    """What routes take from served directories. Raises ConfigError where they take all of one."""
+    prefixes = {f"{static.prefix}/" for static in statics}
+    found: dict[Hole, None] = {}
+    for pattern in patterns:
+        literal, brace, _ = pattern.path.partition("{")
+        if brace and literal in prefixes:
+            raise ConfigError(
+                f"the route {pattern.path} and the files below {literal} are for the same paths:"
+                f" serve the files below another prefix, as {literal}static"
+            )
+        if any(f"{literal}/".startswith(prefix) for prefix in prefixes):
+            hole = Hole(quote(literal, safe="/!$&'()*+,;=:@~"), bool(brace))
+            found[hole] = None
+    return list(found)
 
 
 @dataclass(frozen=True)
