@@ -169,8 +169,8 @@ ssize_t sock_send_more(int fd, const struct iovec *iov, int count)
 
 #if defined(__linux__)
 
-/* It takes no MSG_NOSIGNAL, so for its time this thread blocks the signal, and takes back what came,
- * which it may also when a part was sent. */
+/* It takes no MSG_NOSIGNAL, so for its time this thread blocks the signal, and takes back what
+ * came, which it may also when a part was sent. */
 static ssize_t send_file(int fd, int file, off_t offset, size_t n)
 {
     static const struct timespec now = {0};
