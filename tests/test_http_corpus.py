@@ -178,14 +178,16 @@ class Served:
         got = [response.status for response in responses]
         if self.in_pieces:
             got, statuses = self.blurred(got), self.blurred(statuses)
+            if case.end == "more" and got == [*statuses, 400]:
+                got.pop()  # the handler of a body that was never to end
         if got != statuses:
             return f"got {[*responses]}, want {statuses}"
         return self.details(case, responses)
 
     def blurred(self, statuses: list[int]) -> list[int]:
-        """Without what a handler that reads its body itself cannot tell, or says in its own way:
-        whether trailers were too long or a body, and that the client left."""
-        return [413 if status == 431 else status for status in statuses if status != 500]
+        """Without what a handler that reads its body itself cannot tell: whether trailers were too
+        long, or the body."""
+        return [413 if status == 431 else status for status in statuses]
 
     def details(self, case: Case, responses: list[Response]) -> str:
         """The same, of fields, order, and how it ends."""
