@@ -18,6 +18,10 @@ Call = Callable[[Any], None]
 """Gets the answer, or an error code of the core, which is an int below 0."""
 
 
+_SLOTS = 2**31
+"""Numbers that the core takes for reads of files; they begin anew when they are used up."""
+
+
 class Waits:
     """The questions of one loop. Everything but ``wait`` is of the loop's thread alone."""
 
@@ -49,7 +53,7 @@ class Waits:
     def file(self, path: str | os.PathLike[str], offset: int, size: int, call: Call) -> None:
         """Tells so many bytes of a file (-1: all) from an offset on."""
         if self._open(call):
-            slot = next(self._slots)
+            slot = next(self._slots) % _SLOTS
             self._files[slot] = call
             self._runtime.command((MARK, lib.FL_READ, slot, os.fsencode(path), offset, size))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections.abc import Callable
@@ -48,6 +49,14 @@ class TestReadFile:
             assert client.get("/empty").body == b""
             assert client.get("/large").body == large
             assert client.get("/large?offset=1000000&count=70000").body == large[1000000:1070000]
+
+    def test_after_very_many(self, stage_async: Stage, files: Path) -> None:
+        async def handler(request: Any) -> Any:
+            request._runtime.waits._slots = itertools.count(2**31 - 1)
+            return b"".join([await fastloop.read_file(files / "small") for _ in range(3)])
+
+        with HttpClient(stage_async.serve(handler, URL, framing=None)) as client:
+            assert client.get("/").body == b"0123456789" * 3
 
     def test_errors_in_tasks(self, stage_async: Stage, files: Path) -> None:
         async def handler(request: Any) -> Any:
