@@ -82,6 +82,7 @@ struct conn {
     uint32_t requests;   /* HTTP: how many so far */
     uint32_t body_since; /* tick since which a body is awaited; while that rests: for how many */
     uint32_t body_bytes; /* ... and what came since */
+    int32_t held;        /* while blocked: bytes the kernel held for the peer when that was noted */
     uint16_t listener;
     uint16_t flags;
     uint8_t state;
@@ -185,11 +186,18 @@ void conn_ended(struct conns *t, struct conn *c);
 /* n bytes of the queue were sent; `blocked` if the kernel would not take all. */
 void conn_sent(struct conns *t, struct conn *c, size_t n, bool blocked);
 
+/* A blocked one: the kernel holds so many bytes for the peer now (< 0: it does not tell). */
+static inline void conn_holds(struct conn *c, int held)
+{
+    c->held = held;
+}
+
 /* It is over at once: `why` is -errno, or FL_E*. What is unsent is lost. */
 void conn_fail(struct conns *t, struct conn *c, int why);
 
-/* Its deadline came. */
-void conn_expired(struct conns *t, struct conn *c);
+/* Its deadline came. Of a blocked one `held` tells what conn_holds() does: fewer bytes than before
+ * are a peer that takes what it is sent, though too slowly for the kernel to ask for more. */
+void conn_expired(struct conns *t, struct conn *c, int held);
 
 /* -- what it wants -- */
 

@@ -119,13 +119,25 @@ static void too_slow(struct conns *t, struct conn *c)
     }
 }
 
-void conn_expired(struct conns *t, struct conn *c)
+/* The kernel asks for more only when a good part of what it holds is gone: that can take a slow
+ * peer longer than the write timeout, and is no stall as long as it gets less. */
+static void stalled(struct conns *t, struct conn *c, int held)
+{
+    if (held >= 0 && held < c->held) {
+        c->held = held;
+        conn_deadline(t, c, t->config.write_timeout_ms);
+    } else {
+        inbox_notice(&t->inbox, FL_ESTALL);
+        conn_fail(t, c, FL_ESTALL);
+    }
+}
+
+void conn_expired(struct conns *t, struct conn *c, int held)
 {
     if (c->state == CONN_LINGER) {
         conn_fail(t, c, 0);
     } else if (c->flags & CONN_BLOCKED) {
-        inbox_notice(&t->inbox, FL_ESTALL);
-        conn_fail(t, c, FL_ESTALL);
+        stalled(t, c, held);
     } else if (c->state != CONN_OPEN || !(conn_wants(c) & IO_READ)) {
         conn_in_time(c); /* it is not the peer who keeps us waiting */
         conn_clock(t, c);

@@ -245,6 +245,8 @@ static bool wrote(struct conns *t, struct conn *c, ssize_t n, size_t asked)
         return false;
     }
     bool blocked = n < 0 || (size_t)n < asked;
+    if (blocked)
+        conn_holds(c, sock_queued(c->fd));
     conn_sent(t, c, n < 0 ? 0 : (size_t)n, blocked);
     return !blocked;
 }

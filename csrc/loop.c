@@ -246,7 +246,8 @@ static void expire(fl_loop *l)
     while (!list_empty(&expired)) {
         struct wheel_item *item = container_of(expired.next, struct wheel_item, link);
         list_remove(&item->link);
-        conn_expired(t, container_of(item, struct conn, timer));
+        struct conn *c = container_of(item, struct conn, timer);
+        conn_expired(t, c, c->flags & CONN_BLOCKED ? sock_queued(c->fd) : 0);
     }
     while (heap_pop(&l->timers, t->now_us, &slot))
         inbox_timer(&t->inbox, slot);

@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -23,6 +24,7 @@
 #include <unistd.h>
 
 #ifdef __linux__
+#include <linux/sockios.h>
 #include <sys/sendfile.h>
 #endif
 
@@ -233,6 +235,22 @@ ssize_t sock_send_file(int fd, int file, uint64_t offset, size_t n)
             sent = copy_file(fd, file, (off_t)offset, n);
     } while (sent < 0 && errno == EINTR);
     return sent < 0 ? -errno : sent;
+}
+
+int sock_queued(int fd)
+{
+    int n = 0;
+#if defined(SIOCOUTQ)
+    return ioctl(fd, SIOCOUTQ, &n) < 0 ? -errno : n;
+#elif defined(FIONWRITE)
+    return ioctl(fd, FIONWRITE, &n) < 0 ? -errno : n;
+#elif defined(SO_NWRITE)
+    socklen_t size = sizeof n;
+    return getsockopt(fd, SOL_SOCKET, SO_NWRITE, &n, &size) < 0 ? -errno : n;
+#else
+    (void)fd, (void)n;
+    return -ENOSYS;
+#endif
 }
 
 void sock_shutdown(int fd)

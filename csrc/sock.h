@@ -29,6 +29,9 @@ ssize_t sock_send_more(int fd, const struct iovec *iov, int count);
 /* As many of n bytes of a file as the kernel takes; 0: the file is shorter than `offset`. */
 ssize_t sock_send_file(int fd, int file, uint64_t offset, size_t n);
 
+/* Bytes that the kernel holds for the peer, which has not confirmed them; or -errno. */
+int sock_queued(int fd);
+
 /* Half-close: we send no more, the peer may. */
 void sock_shutdown(int fd);
 

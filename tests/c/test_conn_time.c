@@ -1,4 +1,6 @@
 /* test_conn_time.c -- the deadlines of connections, with a clock of our own: nothing here waits. */
+#include <errno.h>
+
 #include "conn.h"
 #include "fastloop.h"
 #include "t.h"
@@ -11,6 +13,7 @@ enum { SECOND = 1000, TICK = WHEEL_TICK_MS };
 
 static struct conns t;
 static struct conn *c;
+static int held; /* what the kernel holds for its peer */
 
 /* A connection of HTTP at time 0. */
 static void begin(bool stream)
@@ -60,7 +63,7 @@ static void expire(void)
     while (!list_empty(&expired)) {
         struct wheel_item *item = container_of(expired.next, struct wheel_item, link);
         list_remove(&item->link);
-        conn_expired(&t, container_of(item, struct conn, timer));
+        conn_expired(&t, container_of(item, struct conn, timer), held);
     }
 }
 
@@ -245,17 +248,48 @@ static void counts_the_time_of_pieces(void)
     end();
 }
 
-static void waits_for_who_takes_nothing(void)
+static void block(void)
 {
     begin(false);
     arrive(GET "GET / HT");
     inbox_encode(&t.inbox);
     CHECK_INT(wire_put(&t.wire, &c->out, ANSWER, sizeof ANSWER - 1), 0);
     conn_sent(&t, c, 0, true);
+    conn_holds(c, held);
+}
+
+static void waits_for_who_takes_nothing(void)
+{
+    held = 1000;
+    block();
     at(25 * SECOND); /* longer than a head may take: it is a write that is waited for */
     CHECK_INT(c->state, CONN_OPEN);
     at(31 * SECOND);
     CHECK_INT(c->state, CONN_DEAD);
+    CHECK_INT(c->why, FL_ESTALL);
+    end();
+}
+
+/* What the kernel does not tell counts as nothing taken. */
+static void waits_for_who_cannot_be_asked(void)
+{
+    held = -ENOSYS;
+    block();
+    at(31 * SECOND);
+    CHECK_INT(c->why, FL_ESTALL);
+    end();
+}
+
+static void spares_who_takes_little(void)
+{
+    held = 1000;
+    block();
+    for (int i = 1; i <= 5; i++) {
+        held = 1000 - i; /* too little for the kernel to want more */
+        at((uint64_t)i * 30 * SECOND + 10 * SECOND);
+        CHECK_INT(c->state, CONN_OPEN);
+    }
+    at(5 * 30 * SECOND + 32 * SECOND);
     CHECK_INT(c->why, FL_ESTALL);
     end();
 }
@@ -270,5 +304,7 @@ int main(void)
     knows_no_limit();
     counts_the_time_of_pieces();
     waits_for_who_takes_nothing();
+    waits_for_who_cannot_be_asked();
+    spares_who_takes_little();
     return t_end();
 }

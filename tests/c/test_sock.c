@@ -156,6 +156,9 @@ static void test_send_in_parts(void)
     CHECK_INT(sent, -EAGAIN);
     CHECK(total > 0);
     CHECK_INT(sock_send(p.ours, iov, 1), -EAGAIN);
+    int held = sock_queued(p.ours);
+    CHECK(held > 0 && held <= total); /* the peer has taken none of it */
+    CHECK_INT(sock_queued(-1), -EBADF);
     sock_shutdown(p.ours);
     ssize_t heard, all = 0;
     while ((heard = recv(p.peer, block, sizeof(block), 0)) > 0)
