@@ -197,6 +197,26 @@ int64_t fl_unsent(fl_loop *loop, uint64_t id); /* bytes waiting, or -ENOTCONN */
 int fl_address(fl_loop *loop, uint64_t id, int peer, char *out, size_t size);
 void fl_read_stats(fl_loop *loop, fl_stats *out);
 
+/* A watch over loops, for the callers that stay away from fl_step() and fl_flush() for longer than
+ * limit_ms: with a handler that takes so long. It must outlive its loops. NULL with *error set. */
+typedef struct fl_watch fl_watch;
+fl_watch *fl_watch_open(uint32_t limit_ms, uint32_t loops, int *error);
+void fl_watch_free(fl_watch *watch);
+
+/* Watches a loop that is not running yet. Returns its number, or -ENOSPC. */
+int fl_watch_add(fl_watch *watch, fl_loop *loop);
+
+/* Waits, without the GIL, and returns the number of a loop whose caller is overdue, once for each
+ * stay; or -1 after fl_watch_stop(). One thread at a time. */
+int fl_watch_wait(fl_watch *watch);
+
+/* For how long the caller that was told of last has been away, in us; 0: it has come back. On the
+ * thread that waits. */
+int64_t fl_watch_away(fl_watch *watch, int n);
+
+/* Ends the wait, now and from now on. From any thread. */
+void fl_watch_stop(fl_watch *watch);
+
 /* The backend in use. */
 const char *fl_backend(fl_loop *loop);
 

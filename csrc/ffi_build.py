@@ -26,8 +26,9 @@ WARNINGS = [
     "-Werror=incompatible-pointer-types",
 ]
 
-# Only fl_step() waits, so only fl_step() releases the GIL. Every other call is short, and a release
-# is a chance to lose the GIL to a busy thread for a whole switch interval. PyPy has its own ways.
+# Only fl_step() and fl_watch_wait() wait, so only they release the GIL. Every other call is short,
+# and a release is a chance to lose the GIL to a busy thread for a whole switch interval. PyPy has
+# its own ways.
 SOURCE = r"""
 #include "fastloop.h"
 
@@ -45,6 +46,15 @@ static intptr_t step_without_gil(fl_loop *loop, const char *outbox, size_t len, 
     return result;
 }
 #define fl_step step_without_gil
+
+static int watch_wait_without_gil(fl_watch *watch)
+{
+    PyThreadState *state = PyEval_SaveThread();
+    int result = fl_watch_wait(watch);
+    PyEval_RestoreThread(state);
+    return result;
+}
+#define fl_watch_wait watch_wait_without_gil
 #endif
 
 /* What follows is written by cffi, whose style is not ours to warn about. */

@@ -20,6 +20,7 @@
 #include "outbox.h"
 #include "site.h"
 #include "sock.h"
+#include "watch.h"
 
 /* What a listener of HTTP answers without Python, beside files. */
 struct place {
@@ -34,6 +35,7 @@ struct fl_loop {
     struct site site;
     const char *inbox; /* where the caller believes the inbox to be */
     size_t inbox_size;
+    watch_stamp *away; /* of the watch that looks after this loop; NULL: none does */
 };
 
 /* On a thread of the pool. */
@@ -276,7 +278,7 @@ static intptr_t hand_over(fl_loop *l)
     return moved ? n + FL_MOVED : n;
 }
 
-intptr_t fl_step(fl_loop *l, const char *outbox, size_t len, int timeout_ms)
+static intptr_t step(fl_loop *l, const char *outbox, size_t len, int timeout_ms)
 {
     struct conns *t = &l->conns;
     uint64_t now = t->now_us = clock_us(); /* handlers may have taken long: deadlines count anew */
@@ -302,12 +304,28 @@ intptr_t fl_step(fl_loop *l, const char *outbox, size_t len, int timeout_ms)
     return hand_over(l);
 }
 
+intptr_t fl_step(fl_loop *l, const char *outbox, size_t len, int timeout_ms)
+{
+    watch_return(l->away);
+    intptr_t n = step(l, outbox, len, timeout_ms);
+    watch_leave(l->away, l->conns.now_us);
+    return n;
+}
+
 int fl_flush(fl_loop *l, const char *outbox, size_t len)
 {
     l->conns.now_us = clock_us();
     int rc = outbox_apply(&l->conns, &l->timers, outbox, len);
     send_all(l);
+    watch_leave(l->away, l->conns.now_us); /* the slow slice is over, another begins */
     return rc;
+}
+
+int fl_watch_add(fl_watch *w, fl_loop *l)
+{
+    int n = -ENOSPC;
+    l->away = watch_take(w, &n);
+    return n;
 }
 
 const char *fl_inbox(fl_loop *l)

@@ -11,6 +11,7 @@ from fastloop.config import Config
 from fastloop.route import Route
 from fastloop.runtime import Runtime
 from fastloop.services import Service
+from fastloop.watchdog import Watchdog
 from fastloop.workers import Workers
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Assembly:
         self.listeners: list[Listener] = []
         self.runtimes: list[Runtime] = []
         self.workers: Workers | None = None
+        self.watchdog: Watchdog | None = None
         self.is_async = any(service.is_async for service in services)
 
     def open(self, server: Server) -> None:
@@ -40,6 +42,9 @@ class Assembly:
                 self.runtimes.append(self._runtime(server, thread))
             if self.is_async:
                 fileno_of(self.runtimes[0])
+            if config.slow_handler:
+                self.watchdog = Watchdog(config, self.runtimes, is_async=self.is_async)
+                self.watchdog.start()
         except BaseException:
             self.close()
             raise
@@ -60,7 +65,11 @@ class Assembly:
         """Closes everything; no thread may turn a runtime any more."""
         if self.workers is not None:
             self.workers.stop()
+        if self.watchdog is not None:
+            self.watchdog.stop()
         for runtime in self.runtimes:
             runtime.free()
+        if self.watchdog is not None:
+            self.watchdog.free()
         for listener in self.listeners:
             listener.close()

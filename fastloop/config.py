@@ -86,6 +86,12 @@ class Config:
     drain_timeout: float = option(
         10.0, duration, "TIME", "at a stop, how long connections have to take their last replies"
     )
+    slow_handler: float = option(
+        0.0,
+        duration,
+        "TIME",
+        "log the stack of a handler that holds its loop for longer, as 100ms; 0: never",
+    )
     loop: str = option(
         "auto",
         choice("auto", "asyncio", "uvloop"),
