@@ -5,7 +5,7 @@
 Its work is done by the load generator in the core (csrc/load.c). It is told what to do by lines of
 JSON on its standard input, and answers each by one on its standard output, until the input ends:
 
-    {"do": "set", "address": ["127.0.0.1", 7000], "load": {"dialect": "line", "size": 64}, "core": 1}
+    {"do": "set", "address": ["127.0.0.1", 7000], "load": {"dialect": "line", ...}, "core": 1}
     {"do": "open", "kind": "idle", "count": 1000, "patience": 30}   opens; each asks once
     {"do": "start"}     the connections of kind "busy" go on asking
     {"do": "mark"}      what was measured since the last mark
@@ -116,6 +116,7 @@ class Client:
     def __init__(self) -> None:
         self.loads: dict[str, Load] = {}
         self.running = False
+        self._begin()
 
     def set(self, address: Any, load: dict[str, Any], core: int | None) -> dict[str, Any]:
         """Says whom to ask, and what."""
@@ -173,7 +174,7 @@ class Client:
 
     def _begin(self) -> None:
         self._since, self._cpu = time.monotonic(), time.process_time()
-        self._heard, self._heard_at = 0, time.monotonic()
+        self._heard, self._heard_at = 0, self._since
 
 
 def commands(client: Client) -> None:

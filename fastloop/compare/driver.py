@@ -54,7 +54,7 @@ class Server:
         self._core = core
 
     def __enter__(self) -> Self:
-        self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
+        self._errors = tempfile.TemporaryFile("w+", errors="replace")
         with on_core(self._core):
             # A session of its own: Ctrl-C is for us, who then end it, and its children with it.
             self._process = subprocess.Popen(

@@ -86,7 +86,9 @@ def measure(setting: Setting, technique: Technique, kind: str, connections: int)
                 _measure(setting, point, server, active)
             except PointError as error:
                 said = server.complaints()
-                raise PointError(error.status, f"{error}; server: {said}" if said else str(error)) from error
+                raise PointError(
+                    error.status, f"{error}; server: {said}" if said else str(error)
+                ) from error
     except PointError as error:
         point.status, point.why = error.status, str(error)
     return point

@@ -26,7 +26,9 @@ class Technique:
     @property
     def title(self) -> str:
         """What it is called in tables and plots."""
-        return f"event loop: {self.name}" if self.model == EVENT_LOOP else self.name.replace("-", " ")
+        return (
+            f"event loop: {self.name}" if self.model == EVENT_LOOP else self.name.replace("-", " ")
+        )
 
     @property
     def options(self) -> list[str]:
@@ -38,9 +40,7 @@ class Technique:
 
 def techniques() -> list[Technique]:
     """All that this library knows: backends, the best first, and then the other models."""
-    loops = [
-        Technique(name, name, EVENT_LOOP, why) for name, why in check.backends().items()
-    ]
+    loops = [Technique(name, name, EVENT_LOOP, why) for name, why in check.backends().items()]
     return loops + [Technique(name, "auto", name) for name in BLOCKING_MODELS if has_model(name)]
 
 
@@ -49,7 +49,7 @@ def has_model(name: str) -> bool:
     if "model" not in {each.name for each in fields(Config)}:
         return False
     try:
-        Config(**{"model": name})
+        Config.load(model=name)
     except ConfigError:
         return False
     return True

@@ -58,7 +58,9 @@ def of(target: str, url: str | None, framing: str | None, message: str, path: st
         raise ConfigError(f"{url} is for one server, and each technique has its own: use port 0")
     name = where.framing or framing
     if name is None:
-        raise ConfigError(f"{url} needs --framing: one of {', '.join(NAMES)}; or give --bind http://...")
+        raise ConfigError(
+            f"{url} needs --framing: one of {', '.join(NAMES)}; or give --bind http://..."
+        )
     if where.framing not in (None, framing) and framing is not None:
         raise ConfigError(f"{url} has its own framing: leave --framing away")
     if name == "http":
@@ -94,8 +96,9 @@ def framed(name: str, message: bytes) -> bytes:
         return prefix + bytes([number]) + message
     if name in LENGTHS and (match := re.fullmatch(r"u(\d+)(be|le)?", name)):
         try:
-            order = "little" if match[2] == "le" else "big"
-            return len(message).to_bytes(int(match[1]) // 8, order) + message
+            size = int(match[1]) // 8
+            prefix = len(message).to_bytes(size, "little" if match[2] == "le" else "big")
+            return prefix + message
         except OverflowError:
             raise ConfigError(f"--message is too long for framing {name}") from None
     raise ConfigError(f"framing {name!r} is unknown: use one of {', '.join(NAMES)}")
@@ -109,7 +112,9 @@ def learn(workload: Workload, asked: bytes) -> bytes:
     except PointError as error:
         raise ConfigError(str(error)) from error
     except OSError as error:
-        raise ConfigError(f"{workload.target} gave no answer to the first message: {error}") from error
+        raise ConfigError(
+            f"{workload.target} gave no answer to the first message: {error}"
+        ) from error
     if workload.framing == "http":
         return body(workload, said)
     if not said:
