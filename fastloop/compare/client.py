@@ -5,7 +5,7 @@
 Its work is done by the load generator in the core (csrc/load.c). It is told what to do by lines of
 JSON on its standard input, and answers each by one on its standard output, until the input ends:
 
-    {"do": "set", "address": ["127.0.0.1", 7000], "load": {"dialect": "line", ...}, "core": 1}
+    {"do": "set", "address": ["127.0.0.1", 7000], "load": {"dialect": "line", ...}, "cores": [1]}
     {"do": "open", "kind": "idle", "count": 1000, "patience": 30}   opens; each asks once
     {"do": "start"}     the connections of kind "busy" go on asking
     {"do": "mark"}      what was measured since the last mark
@@ -23,6 +23,7 @@ import signal
 import socket
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from fastloop._ffi import check, ffi, lib, strerror
@@ -53,12 +54,13 @@ class Load:
         config.connections = connections
         config.depth = spec.get("depth", 1)
         config.size = spec.get("size", 0)
-        for name in ("ask", "answer"):
-            if name in spec:
-                data = spec[name].encode("latin-1")
-                texts.append(ffi.new("char[]", data))
-                setattr(config, name, texts[-1])
-                setattr(config, f"{name}_len", len(data))
+        given = {name: spec[name].encode("latin-1") for name in ("ask", "answer") if name in spec}
+        if "answer_file" in spec:
+            given["answer"] = Path(spec["answer_file"]).read_bytes()
+        for name, data in given.items():
+            texts.append(ffi.new("char[]", data))
+            setattr(config, name, texts[-1])
+            setattr(config, f"{name}_len", len(data))
         error = ffi.new("int *")
         self._load = lib.fl_load_open(config, error)
         check(error[0], "preparing the load")
@@ -116,13 +118,14 @@ class Client:
     def __init__(self) -> None:
         self.loads: dict[str, Load] = {}
         self.running = False
-        self._begin()
+        self._since = self._cpu = 0.0
+        self._heard = 0, 0.0
 
-    def set(self, address: Any, load: dict[str, Any], core: int | None) -> dict[str, Any]:
+    def set(self, address: Any, load: dict[str, Any], cores: list[int] | None) -> dict[str, Any]:
         """Says whom to ask, and what."""
         self.address, self.spec = address, load
-        if core is not None and hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, {core})
+        if cores is not None:
+            os.sched_setaffinity(0, cores)
         return {}
 
     def open(self, kind: str, count: int, patience: float) -> dict[str, Any]:
@@ -167,14 +170,14 @@ class Client:
         load = self.loads["busy"]
         load.run(SLICE_MS, again=True)
         now, messages = time.monotonic(), load.stats().messages
-        if messages != self._heard:
-            self._heard, self._heard_at = messages, now
-        elif now - self._heard_at > PATIENCE:
+        if messages != self._heard[0]:
+            self._heard = messages, now
+        elif now - self._heard[1] > PATIENCE:
             raise Trouble("timeout", f"no answer for {PATIENCE:g} s")
 
     def _begin(self) -> None:
         self._since, self._cpu = time.monotonic(), time.process_time()
-        self._heard, self._heard_at = 0, self._since
+        self._heard = 0, self._since
 
 
 def commands(client: Client) -> None:

@@ -115,8 +115,8 @@ class Server:
 class Client:
     """`fastloop.compare.client`, from entering the context to leaving it."""
 
-    def __init__(self, address: Any, load: dict[str, Any], core: int | None) -> None:
-        self._first = {"address": address, "load": load, "core": core}
+    def __init__(self, address: Any, load: dict[str, Any], cores: list[int] | None) -> None:
+        self._first = {"address": address, "load": load, "cores": cores}
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(

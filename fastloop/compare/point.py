@@ -95,7 +95,8 @@ def measure(setting: Setting, technique: Technique, kind: str, connections: int)
 
 
 def _measure(setting: Setting, point: Point, server: Server, active: int) -> None:
-    load, core = setting.workload.load, setting.client_core
+    load = setting.workload.load
+    core = None if setting.client_core is None else [setting.client_core]
     with Client(server.address, load, core) as client:
         client.open("busy", 1)  # what is allocated once is not a connection's
     settled(SETTLE)

@@ -14,7 +14,7 @@ from fastloop.compare.techniques import EVENT_LOOP, Technique
 
 COUNTS: tuple[int, ...] = (1, 10, 100, 1000, 5000, 10_000)
 QUICK_COUNTS: tuple[int, ...] = (1, 10, 100, 1000, 10_000)
-IDLE_FROM = 1000
+IDLE_FROM = 100
 """Fewer idle connections cost nothing that could be seen."""
 SPARE_FILES = 100
 """Descriptors that are not connections, in either process."""

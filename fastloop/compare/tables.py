@@ -126,8 +126,8 @@ def summary(found: Comparison) -> list[list[str]]:
 def notes(found: Comparison) -> list[str]:
     """How to read it."""
     lines = [
-        "Carried: everybody is answered, for at most twice the CPU time that a message takes at best,",
-        "busy and idle, in at most 1 GiB. Low: below 1,000 connections. High: 10,000. +: no more tried.",
+        "Carried: everybody is answered, for at most twice the CPU time of a message at best, busy",
+        "and idle, in at most 1 GiB. Low: below 1,000. High: 10,000. +: no more were tried.",
         "Latency is that of a saturated server: about connections / throughput.",
     ]
     if any(cells(point, "")[-1].endswith("*") for point in found.points if point.status == "ok"):
