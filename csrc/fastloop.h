@@ -244,6 +244,9 @@ void fl_load_free(fl_load *load);
 /* Takes over a connected stream socket, also if it fails, and asks on it for the first time. */
 int fl_load_add(fl_load *load, int fd);
 
+/* Asks anew wherever all answers have come. Returns 0 or an error, as fl_load_run() does. */
+int fl_load_ask(fl_load *load);
+
 /* Goes on for some ms, or until a signal comes. With `again`, who has all answers asks anew;
  * without, it ends when everybody has. Returns how many connections wait for answers, or an error:
  * then the load is good for nothing but these words and fl_load_free(). */

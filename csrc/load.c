@@ -189,7 +189,7 @@ static int on_event(fl_load *l, const struct poller_event *event, bool again)
 
 /* -- all of them -- */
 
-static int begin_all(fl_load *l)
+int fl_load_ask(fl_load *l)
 {
     int rc = 0;
     for (uint32_t i = 0; i < l->count && rc == 0; i++) {
@@ -203,7 +203,7 @@ int fl_load_run(fl_load *l, int ms, int again)
 {
     struct poller_event events[EVENTS];
     uint64_t now = clock_ns(), end = now + (uint64_t)ms * 1000000u;
-    int rc = again ? begin_all(l) : 0;
+    int rc = again ? fl_load_ask(l) : 0;
     for (bool over = false; rc == 0 && !over; now = clock_ns()) {
         over = now >= end;
         int n = l->poller.ops->wait(&l->poller, events, EVENTS,

@@ -7,6 +7,7 @@ JSON on its standard input, and answers each by one on its standard output, unti
 
     {"do": "set", "address": ["127.0.0.1", 7000], "load": {"dialect": "line", ...}, "cores": [1]}
     {"do": "open", "kind": "idle", "count": 1000, "patience": 30}   opens; each asks once
+    {"do": "again"}     each connection of kind "busy" asks once more, and gets its answer
     {"do": "start"}     the connections of kind "busy" go on asking
     {"do": "mark"}      what was measured since the last mark
     {"do": "still"}     fails if the server closed an idle connection, or spoke on it
@@ -78,6 +79,10 @@ class Load:
             self._check(lib.fl_load_add(self._load, sock.detach()))
         self.open += 1
         self.asking += 1
+
+    def ask(self) -> None:
+        """Lets those who have their answers ask anew."""
+        self._check(lib.fl_load_ask(self._load))
 
     def run(self, ms: int, *, again: bool) -> int:
         """Goes on for so long; returns how many connections wait for answers."""
@@ -159,6 +164,16 @@ class Client:
         figures = self.loads["busy"].figures()
         self._begin()
         return {"seconds": seconds, "busy": busy, **figures}
+
+    def again(self, patience: float = PATIENCE) -> dict[str, Any]:
+        """Lets each busy connection ask once more, and waits for the answers."""
+        load = self.loads["busy"]
+        end = time.monotonic() + patience
+        load.ask()
+        while load.run(SLICE_MS, again=False) > 0:
+            if time.monotonic() > end:
+                raise Trouble("timeout", f"not all had an answer after {patience:g} s")
+        return {}
 
     def still(self) -> dict[str, Any]:
         """Looks whether idle connections were left alone."""
