@@ -1,8 +1,8 @@
 """Handlers that wait: what holds up an event loop, and what does not.
 
 A message "slow" waits for 50 ms, as for a database that answers late. "read" reads a file of which
-nothing is in memory: the file that the environment variable FILE names, whose pages the kernel is told
-to drop first. Any other message comes back at once.
+nothing is in memory: the file that the environment variable FILE names, whose pages the kernel is
+told to drop first. Any other message comes back at once.
 """
 
 from __future__ import annotations
