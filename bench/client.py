@@ -1,64 +1,97 @@
 """The clients: each puts one load on a server and returns what that cost.
 
 A sample is a dict of numbers: `cpu_us` (the server's CPU microseconds for each request), `rps`
-(requests each second), `p50_us`, `p99_us` (latency) and `busy` (the share of one core, in per cent,
-that the server used: at much less than 100 the client is what limits `rps`).
+(requests each second), `p50_us`, `p99_us` (latency), `busy` (the share of one core, in per cent,
+that the server used: at much less than 100 the client is what limits `rps`) and, of loads of our
+own, `client_busy` (the same of the client).
 """
 
 from __future__ import annotations
 
 import csv
-import json
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from harness import CLIENT_CORE, BenchError, Server, build, pinned, program, run
-from measure import Usage, usage
+from fastloop.compare.driver import Client
+from fastloop.compare.errors import PointError
+from fastloop.compare.proc import Usage, usage
+from harness import CLIENT_CORE, BenchError, Server, pinned, program, run
 
 Sample = dict[str, float]
+Load = dict[str, Any]
+"""What is said: see fl_load_config in csrc/fastloop.h."""
 
 
-def echoing(framing: str, size: int = 64) -> list[str]:
+def echoing(framing: str, size: int = 64) -> Load:
     """Return what makes the load generator send messages that shall come back."""
-    return [f"--framing={framing}", f"--size={size}"]
+    return {"dialect": framing, "size": size}
 
 
-def getting(path: str, expect: Path) -> list[str]:
+def getting(path: str, expect: Path) -> Load:
     """Return what makes the load generator ask by HTTP for what is in a file."""
-    return ["--framing=http", f"--path={path}", f"--expect={expect}"]
+    return {"dialect": "http", "ask": _head("GET", path), "answer_file": str(expect)}
 
 
-def posting(path: str, size: int) -> list[str]:
+def posting(path: str, size: int) -> Load:
     """Return what makes the load generator send bodies by HTTP that shall come back."""
-    return ["--framing=http", f"--path={path}", f"--size={size}"]
+    return {"dialect": "http", "ask": _head("POST", path, size), "size": size}
 
 
-def load(
-    server: Server, what: list[str], *, connections: int, depth: int = 1, seconds: float
-) -> Sample:
+def _head(method: str, path: str, size: int = 0) -> str:
+    length = f"Content-Length: {size}\r\n" if size else ""
+    return f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{length}\r\n"
+
+
+def load(server: Server, what: Load, *, connections: int, depth: int = 1, seconds: float) -> Sample:
     """Say this for some seconds, after a third of that to warm up, with every answer checked."""
-    args = [*what, f"--connections={connections}", f"--depth={depth}"]
-    with _load(server, [*args, f"--seconds={seconds}", f"--warmup={seconds / 3}"]) as generator:
-        _line(generator)  # "measuring": the warm-up is over
-        before = usage(server.pid)
-        result = json.loads(_line(generator))
-        cost = usage(server.pid) - before
-    return _sample(cost, result["messages"], result["seconds"], result)
+    with _client(server, {**what, "depth": depth}) as client:
+        client.open("busy", connections)
+        return _window(server, client, seconds)
+
+
+def load_beside_idle(
+    server: Server, what: Load, *, idle: int, connections: int, seconds: float
+) -> Sample:
+    """The same while other connections, which exchanged one message each, say nothing."""
+    with _client(server, what) as client:
+        if idle:
+            client.open("idle", idle)
+        client.open("busy", connections)
+        sample = _window(server, client, seconds)
+        if idle:
+            client("still")
+        return sample
+
+
+def _window(server: Server, client: Client, seconds: float) -> Sample:
+    client("start")
+    time.sleep(seconds / 3)
+    client("mark")
+    before = usage(server.pid)
+    time.sleep(seconds)
+    result = client("mark")
+    cost = usage(server.pid) - before
+    figures = {**result, "rps": result["messages"] / result["seconds"]}
+    return {
+        **_sample(cost, result["messages"], result["seconds"], figures),
+        "client_busy": result["busy"],
+    }
 
 
 @contextmanager
-def idle(server: Server, what: list[str], *, connections: int) -> Iterator[None]:
+def idle(server: Server, what: Load, *, connections: int) -> Iterator[None]:
     """Hold connections that exchanged one message each and then say nothing.
 
     Raises BenchError if the server did not leave them all open.
     """
-    with _load(server, [*what, f"--idle={connections}"]) as generator:
-        json.loads(_line(generator))
+    with _client(server, what) as client:
+        client.open("idle", connections)
         yield
+        client("still")
 
 
 def redis(server: Server, *, test: str, depth: int, requests: int) -> Sample:
@@ -79,35 +112,18 @@ def _sample(cost: Usage, requests: float, seconds: float, figures: Sample) -> Sa
 
 
 @contextmanager
-def _load(server: Server, args: list[str]) -> Iterator[subprocess.Popen[str]]:
-    argv = [build("load"), "--port", str(server.port), *args]
-    pipe = subprocess.PIPE
-    load = subprocess.Popen(
-        pinned(CLIENT_CORE, argv), stdin=pipe, stdout=pipe, stderr=pipe, text=True
-    )
+def _client(server: Server, what: Load) -> Iterator[Client]:
     try:
-        yield load
-        _, error = load.communicate(timeout=30)  # ends its stdin, which ends an idle load
-        if load.returncode != 0:
-            raise BenchError(error.strip())
-    finally:
-        load.kill()
-        load.communicate()
-
-
-def _line(load: subprocess.Popen[str]) -> str:
-    assert load.stdout is not None
-    assert load.stderr is not None
-    line = load.stdout.readline()
-    if not line:
-        raise BenchError(load.stderr.read().strip() or "the load generator said nothing")
-    return line
+        with Client(["127.0.0.1", server.port], what, server.contender.client_cores) as client:
+            yield client
+    except PointError as error:
+        raise BenchError(str(error)) from error
 
 
 def _redis_benchmark(server: Server, test: str, depth: int, requests: int) -> Sample:
     argv = [program("redis-benchmark", "redis-tools"), "-p", str(server.port), "-t", test]
     argv += ["-c", "50", "-r", "100000", "-P", str(depth), "-n", str(requests), "--csv"]
-    rows = csv.DictReader(run(pinned(CLIENT_CORE, argv)).splitlines())
+    rows = csv.DictReader(run(pinned([CLIENT_CORE], argv)).splitlines())
     return {key: float(value) for key, value in next(rows).items() if key != "test"}
 
 

@@ -42,6 +42,18 @@ class Contender:
     name: str
     argv: Callable[[int], list[str]]
     """Gives the command that serves on a port. What it needs is built or installed then."""
+    shared: bool = False
+    """Whether it and its clients run on all cores, instead of on one each."""
+
+    @property
+    def cores(self) -> list[int]:
+        """Where it runs."""
+        return CORES if self.shared else [SERVER_CORE]
+
+    @property
+    def client_cores(self) -> list[int]:
+        """Where its clients run."""
+        return CORES if self.shared else [CLIENT_CORE]
 
 
 @cache
@@ -116,9 +128,9 @@ def run(argv: list[str]) -> str:
     return done.stdout
 
 
-def pinned(core: int, argv: list[str]) -> list[str]:
-    """Return a command that runs on one core only."""
-    return [program("taskset", "util-linux"), "-c", str(core), *argv]
+def pinned(cores: list[int], argv: list[str]) -> list[str]:
+    """Return a command that runs on these cores only."""
+    return [program("taskset", "util-linux"), "-c", ",".join(map(str, cores)), *argv]
 
 
 def raise_file_limit() -> None:
@@ -132,13 +144,14 @@ class Server:
 
     def __init__(self, contender: Contender) -> None:
         self.name = contender.name
+        self.contender = contender
         self.port = _free_port()
         self._argv = contender.argv(self.port)
 
     def __enter__(self) -> Server:
         self._log = tempfile.TemporaryFile("w+")
         self._process = subprocess.Popen(
-            pinned(SERVER_CORE, self._argv),
+            pinned(self.contender.cores, self._argv),
             cwd=CONTENDERS,  # not the checkout: `python -m fastloop` shall find the installed one
             stdout=self._log,
             stderr=subprocess.STDOUT,

@@ -44,13 +44,32 @@ def floor(*mode: str) -> Contender:
     return Contender(FLOOR, lambda port: [build("floor"), str(port), *mode])
 
 
-def fastloop(handler: str, framing: str) -> Contender:
+def beside(backend: str, idle: int) -> Contender:
+    """Return fastloop on a backend, to be measured beside so many idle connections."""
+    server = fastloop("line", "line", "--backend", backend)
+    return Contender(f"{backend} beside {idle:,}", server.argv)
+
+
+def loops(kind: str, count: int, handler: str, framing: str) -> Contender:
+    """Return fastloop with several event loops: "threads" of a process, or "processes"."""
+    name = f"{count} {kind if count > 1 else kind.removesuffix('s')}"
+    if kind == "threads":
+        threaded = fastloop(handler, framing, "--threads", str(count))
+        return Contender(name, threaded.argv, shared=True)
+    script, target = str(CONTENDERS / "processes.py"), f"{CONTENDERS / 'handlers.py'}:{handler}"
+    serve = ["serve", target, "--framing", framing, "--max-connections", MAX_CONNECTIONS]
+    return Contender(
+        name, lambda port: [sys.executable, script, str(port), str(count), *serve], shared=True
+    )
+
+
+def fastloop(handler: str, framing: str, *options: str) -> Contender:
     """Return fastloop serving a function of contenders/handlers.py."""
     target = f"{CONTENDERS / 'handlers.py'}:{handler}"
 
     def argv(port: int) -> list[str]:
         return [
-            *_fastloop("serve", target, "--framing", framing),
+            *_fastloop("serve", target, "--framing", framing, *options),
             "--bind",
             f"tcp://127.0.0.1:{port}",
         ]

@@ -1,4 +1,4 @@
-"""Measure fastloop beside its peers: `python bench/run.py http static kv echo idle latency`.
+"""Measure fastloop beside its peers: `python bench/run.py http kv`, or all suites.
 
 See bench/README.md for what is measured, and how.
 """

@@ -234,6 +234,49 @@ intptr_t fl_codec_echo(const char *in, size_t len, char *out, size_t size);
  */
 void fl_keep_memory(void);
 
+/* A load generator, the other end of a server: connections that ask, check every byte of the
+ * answers, and ask again. One thread uses it, and it serves nothing. */
+typedef struct fl_load fl_load;
+
+typedef struct {
+    const char *dialect;  /* "raw", "line" or "resp": messages that come back; "http"; "same" */
+    uint32_t connections; /* at most */
+    uint32_t depth;       /* messages that a connection sends at once */
+    uint32_t size;        /* bytes of a message, 16 or more; of "http" those posted; 0: a GET */
+    const char *ask;      /* of "same": a message; of "http": the head of a request */
+    size_t ask_len;
+    const char *answer; /* to each of them; of "http": its body, NULL for what was posted */
+    size_t answer_len;
+} fl_load_config;
+
+typedef struct {
+    uint64_t messages; /* answered */
+    uint64_t p50_ns, p99_ns, p999_ns, max_ns;
+} fl_load_stats;
+
+/* Returns a load without connections, or NULL with *error set: -EINVAL for a dialect or numbers
+ * that make no sense, -ENOMEM. */
+fl_load *fl_load_open(const fl_load_config *config, int *error);
+
+/* Resets every connection. */
+void fl_load_free(fl_load *load);
+
+/* Takes over a connected stream socket, also if it fails, and asks on it for the first time. */
+int fl_load_add(fl_load *load, int fd);
+
+/* Asks anew wherever all answers have come. Returns 0 or an error, as fl_load_run() does. */
+int fl_load_ask(fl_load *load);
+
+/* Goes on for some ms, or until a signal comes. With `again`, who has all answers asks anew;
+ * without, it ends when everybody has. Returns how many connections wait for answers, or an error:
+ * then the load is good for nothing but these words and fl_load_free(). */
+int fl_load_run(fl_load *load, int ms, int again);
+const char *fl_load_problem(const fl_load *load);
+
+/* What was measured since the load was opened, or reset. */
+void fl_load_read(const fl_load *load, fl_load_stats *out);
+void fl_load_reset(fl_load *load);
+
 /* What an error code says, in words. */
 const char *fl_strerror(int code);
 

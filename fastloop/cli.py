@@ -1,4 +1,4 @@
-"""The command line: `fastloop serve`, `fastloop files`, `fastloop demo`, `fastloop check`."""
+"""The command line: `fastloop serve`, `files`, `demo`, `compare` and `check`."""
 
 import json
 from dataclasses import asdict
@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from fastloop import bind, check, demo, framing, target
+from fastloop.compare.command import compare
 from fastloop.config import PREFIX
 from fastloop.errors import ConfigError
 from fastloop.flags import Group, attended, config_options, load, run
@@ -201,6 +202,9 @@ def run_demo(host: str, base_port: int | None, **options: Any) -> None:
         attended(lambda: demo.run(host, base_port, config, click.echo))
     except ConfigError as error:
         raise ConfigError(f"{error}; for other ports: fastloop demo --base-port 17001") from error
+
+
+main.add_command(compare)
 
 
 @main.command("check")

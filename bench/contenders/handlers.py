@@ -27,6 +27,19 @@ def busy_1ms(message: bytes) -> bytes:
     return message
 
 
+def busy_200us(message: bytes) -> bytes:
+    """Echo after a fifth of a millisecond of computing."""
+    end = perf_counter() + 0.0002
+    while perf_counter() < end:
+        pass
+    return message
+
+
+def resp(command: tuple[bytes, ...]) -> bytes:
+    """Answer PING of Redis' protocol by what it says."""
+    return command[-1]
+
+
 def plaintext(_request: object) -> bytes:
     """Answer a request of HTTP."""
     return b"Hello, World!"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from case import Case
 
-from . import echo, http, idle, kv, latency, static
+from . import beside_idle, echo, http, idle, kv, latency, static, threads
 
 SUITES: dict[str, Callable[[bool], list[Case]]] = {
     "kv": kv.cases,
@@ -14,6 +14,8 @@ SUITES: dict[str, Callable[[bool], list[Case]]] = {
     "http": http.cases,
     "static": static.cases,
     "idle": idle.cases,
+    "beside-idle": beside_idle.cases,
     "latency": latency.cases,
+    "threads": threads.cases,
 }
 """By name; the argument asks for a quick run, to see that all works rather than to publish."""

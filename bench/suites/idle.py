@@ -8,9 +8,9 @@ from collections.abc import Callable
 import client
 import roster
 from case import Case, Metric, Ratio
-from client import Sample
+from client import Load, Sample
+from fastloop.compare.proc import allocated, pss, usage
 from harness import Server, document
-from measure import allocated, pss, usage
 
 SETTLE = 1.0
 """Seconds before a figure is read: for frees, closes and timers that follow the last message."""
@@ -27,16 +27,16 @@ def _metrics(seconds: float) -> tuple[Metric, ...]:
     )
 
 
-def _framed(server: Server) -> list[str]:
+def _framed(server: Server) -> Load:
     return client.echoing("resp" if server.name in KV else "raw")
 
 
-def _http(_server: Server) -> list[str]:
+def _http(_server: Server) -> Load:
     return client.getting("/plaintext", document("plaintext.txt", len(TEXT), TEXT.encode()))
 
 
 def _measure(
-    what: Callable[[Server], list[str]], server: Server, connections: int, seconds: float
+    what: Callable[[Server], Load], server: Server, connections: int, seconds: float
 ) -> Sample:
     # What a server allocates once, whatever the number of connections, is not theirs.
     client.load(server, what(server), connections=64, seconds=0.5)

@@ -1,0 +1,175 @@
+"""A server and a client, each a process of its own, pinned to different cores where that can be."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from fastloop import bind
+from fastloop.compare.errors import PointError
+
+START_TIMEOUT = 20.0
+"""Seconds that a process has to begin, and to end when it is told to."""
+
+
+def cores() -> tuple[int | None, int | None]:
+    """The core of the server and that of the client; None where processes cannot be pinned, or
+    there is only one."""
+    if not hasattr(os, "sched_getaffinity"):
+        return None, None
+    allowed = sorted(os.sched_getaffinity(0))
+    return (allowed[0], allowed[-1]) if len(allowed) > 1 else (None, None)
+
+
+@contextlib.contextmanager
+def on_core(core: int | None) -> Iterator[None]:
+    """Processes started in here run on this core, as this thread does meanwhile."""
+    if core is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+class Server:
+    """`fastloop serve`, from entering the context to leaving it, with all its children."""
+
+    def __init__(self, target: str, url: str, options: Sequence[str], core: int | None) -> None:
+        self._argv = [sys.executable, "-m", "fastloop", "serve", target, "--bind", url, *options]
+        self._url = url
+        self._core = core
+
+    def __enter__(self) -> Self:
+        self._errors = tempfile.TemporaryFile("w+", errors="replace")
+        with on_core(self._core):
+            # A session of its own: Ctrl-C is for us, who then end it, and its children with it.
+            self._process = subprocess.Popen(
+                self._argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                text=True,
+                start_new_session=True,
+            )
+        try:
+            self.address = self._listening()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: object, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    @property
+    def pid(self) -> int:
+        """Its process; its children count as part of it."""
+        return self._process.pid
+
+    def complaints(self) -> str:
+        """The last of what it said on its standard error; empty if nothing."""
+        self._errors.seek(0)
+        lines = self._errors.read().strip().splitlines()
+        return lines[-1].strip()[:200] if lines else ""
+
+    def _listening(self) -> Any:
+        """Waits until it listens; returns the address to connect to."""
+        out = self._process.stdout
+        assert out is not None
+        ready, _, _ = select.select([out], [], [], START_TIMEOUT)
+        line = out.readline() if ready else ""
+        if not line.startswith("listening on "):
+            raise PointError("failed", f"the server does not start: {self.complaints()}")
+        where = bind.parse(line.removeprefix("listening on ").strip())
+        return where.path if where.kind == "unix" else [where.host or "127.0.0.1", where.port]
+
+    def _stop(self) -> None:
+        self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(2.0)
+        # Whatever is left of it: children too, which would keep their connections.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(START_TIMEOUT)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._errors.close()
+
+
+class Client:
+    """`fastloop.compare.client`, from entering the context to leaving it."""
+
+    def __init__(self, address: Any, load: dict[str, Any], cores: list[int] | None) -> None:
+        self._first = {"address": address, "load": load, "cores": cores}
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "fastloop.compare.client"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            self("set", **self._first)
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: object, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def __call__(self, do: str, **arguments: Any) -> dict[str, Any]:
+        """Tells it to do something, and returns its answer. Raises PointError if it cannot."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+            self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise PointError("failed", "the client ended before its time")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise PointError(answer["status"], answer["error"])
+        return answer
+
+    def open(self, kind: str, count: int, patience: float = 30.0) -> float:
+        """Opens connections, "idle" or "busy"; returns how many seconds that took."""
+        return float(self("open", kind=kind, count=count, patience=patience)["seconds"])
+
+    def _end(self) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin and self._process.stdin.close()
+        try:
+            self._process.wait(START_TIMEOUT)
+        except BaseException:  # also Ctrl-C: it must not stay behind
+            self._process.kill()
+            self._process.wait()
+            raise
+        finally:
+            self._process.stdout and self._process.stdout.close()
+
+
+def settled(seconds: float) -> None:
+    """Waits for frees, closes and timers that follow the last message."""
+    time.sleep(seconds)
