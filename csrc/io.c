@@ -26,9 +26,10 @@ enum {
 };
 
 extern const struct driver io_ready;
+extern const struct driver io_uring;
 
 /* Asked in this order for the one that knows a backend's name. */
-static const struct driver *const drivers[] = {&io_ready};
+static const struct driver *const drivers[] = {&io_uring, &io_ready};
 
 static int open_reserve(void)
 {
@@ -46,15 +47,33 @@ static int open_driver(struct io *io, const char *backend)
     return rc;
 }
 
-int io_open(struct io *io, const char *backend)
+static int open_any(struct io *io, const char *backend, bool other)
 {
     *io = (struct io){.wake = {-1, -1}, .reserve = -1, .accepting = true};
     int rc = sock_pipe(io->wake);
     if (rc == 0)
         rc = open_driver(io, backend);
+    if (rc < 0 && rc != -ENOENT && other && strcmp(backend, "io_uring") == 0) {
+        io->fallback = rc;
+        rc = open_driver(io, "auto");
+    }
     io->reserve = open_reserve();
     if (rc < 0)
         io_close(io);
+    return rc;
+}
+
+int io_open(struct io *io, const char *backend)
+{
+    return open_any(io, backend, true);
+}
+
+int io_probe(const char *backend)
+{
+    struct io io;
+    int rc = open_any(&io, backend, false);
+    if (rc == 0)
+        io_close(&io);
     return rc;
 }
 
@@ -206,13 +225,13 @@ void io_accept(struct io *io, struct conns *t, uint32_t listener)
 
 /* -- reading and writing -- */
 
-void io_read(struct conns *t, struct conn *c)
+size_t io_read(struct conns *t, struct conn *c)
 {
     size_t size;
     char *room = conn_room(t, c, &size);
     if (room == NULL) {
         conn_fail(t, c, -ENOMEM);
-        return;
+        return 0;
     }
     ssize_t n = sock_read(c->fd, room, size);
     if (n > 0)
@@ -223,10 +242,10 @@ void io_read(struct conns *t, struct conn *c)
         conn_fail(t, c, (int)n);
     if (c->flags & CONN_PARKED)
         conn_touch(t, c);
+    return n < 0 ? 0 : (size_t)n;
 }
 
-/* Of `asked` bytes n, or -errno, were sent. Returns whether there may be more now. */
-static bool wrote(struct conns *t, struct conn *c, ssize_t n, size_t asked)
+bool io_wrote(struct conns *t, struct conn *c, ssize_t n, size_t asked)
 {
     if (n < 0 && n != -EAGAIN) {
         conn_fail(t, c, (int)n);
@@ -247,7 +266,7 @@ static bool write_bytes(struct conns *t, struct conn *c)
     /* The head of a response goes into one segment with the file that follows. */
     bool more = asked < c->out.bytes && wire_in_files(&c->out) > 0;
     ssize_t n = more ? sock_send_more(c->fd, iov, count) : sock_send(c->fd, iov, count);
-    return wrote(t, c, n, asked);
+    return io_wrote(t, c, n, asked);
 }
 
 /* Sends of the file at the front what can be sent without waiting for a disk. A file that ends
@@ -268,7 +287,7 @@ static bool write_file(struct conns *t, struct conn *c, size_t *budget)
     size_t n = min_size((size_t)ready, *budget);
     ssize_t sent = sock_send_file(c->fd, file->owner->fd, file->file.offset, n);
     *budget -= n;
-    return wrote(t, c, sent == 0 ? -EIO : sent, n);
+    return io_wrote(t, c, sent == 0 ? -EIO : sent, n);
 }
 
 void io_write(struct conns *t, struct conn *c)
@@ -287,12 +306,16 @@ void io_settle(struct conns *t, struct conn *c)
         sock_shutdown(c->fd);
 }
 
+bool io_cuts(const struct conn *c)
+{
+    return c->why == -ECONNRESET || c->why == -ENOMEM || c->why == FL_ESTALL ||
+           c->why == FL_EUNSENT;
+}
+
 void io_close_socket(const struct conn *c)
 {
-    bool cut =
-        c->why == -ECONNRESET || c->why == -ENOMEM || c->why == FL_ESTALL || c->why == FL_EUNSENT;
     if (c->fd >= 0)
-        sock_close(c->fd, cut);
+        sock_close(c->fd, io_cuts(c));
 }
 
 /* -- the turn -- */
@@ -310,7 +333,8 @@ void io_flush(struct io *io, struct conns *t)
             t->dead = c;
         }
     }
-    wire_reset(&t->wire);
+    if (io->driver->submit == NULL)
+        wire_reset(&t->wire);
 }
 
 /* What earlier turns left gets half of a batch at most: the rest is for those who just came. */

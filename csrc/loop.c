@@ -289,8 +289,10 @@ intptr_t fl_step(fl_loop *l, const char *outbox, size_t len, int timeout_ms)
     int rc = outbox_apply(t, &l->timers, outbox, len);
     outbox_end(t);
     send_all(l);
-    if (rc < 0)
+    if (rc < 0) {
+        io_submit(&l->io, t, false);
         return rc;
+    }
     uint64_t until = timeout_ms < 0 ? UINT64_MAX : now + (uint64_t)timeout_ms * 1000;
     do {
         int left = until == UINT64_MAX ? -1 : (int)((until - now + 999) / 1000);
@@ -304,6 +306,7 @@ intptr_t fl_step(fl_loop *l, const char *outbox, size_t len, int timeout_ms)
         expire(l);
         send_all(l);
     } while (!inbox_waiting(&t->inbox) && !l->io.woken && now < until);
+    io_submit(&l->io, t, false);
     return hand_over(l);
 }
 
@@ -312,6 +315,7 @@ int fl_flush(fl_loop *l, const char *outbox, size_t len)
     l->conns.now_us = clock_us();
     int rc = outbox_apply(&l->conns, &l->timers, outbox, len);
     send_all(l);
+    io_submit(&l->io, &l->conns, false);
     return rc;
 }
 
@@ -345,7 +349,8 @@ int fl_fileno(fl_loop *l)
 
 int fl_timeout(fl_loop *l)
 {
-    const struct conns *t = &l->conns;
+    struct conns *t = &l->conns;
+    io_submit(&l->io, t, true);
     if (t->dirty != NULL || !list_empty(&t->ready) || inbox_waiting(&t->inbox) || l->io.pending ||
         files_left(&l->files))
         return 0;
@@ -399,4 +404,9 @@ void fl_read_stats(fl_loop *l, fl_stats *out)
 const char *fl_backend(fl_loop *l)
 {
     return l->io.backend;
+}
+
+int fl_fallback(fl_loop *l)
+{
+    return l->io.fallback;
 }
