@@ -9,9 +9,9 @@
 #include "buf.h"
 #include "codec.h"
 #include "fastloop.h"
-#include "poller.h"
+#include "io.h"
 
-static const char *const known[] = {"epoll", "kqueue", "poll", "select"};
+static const char *const known[] = {"epoll", "kqueue", "io_uring", "poll", "select"};
 
 const char *fl_backend_name(int n)
 {
@@ -20,11 +20,7 @@ const char *fl_backend_name(int n)
 
 int fl_backend_probe(const char *name)
 {
-    struct poller p;
-    int rc = poller_open(&p, name);
-    if (rc == 0)
-        p.ops->close(&p);
-    return rc == -ENOENT ? -ENOSYS : rc;
+    return io_probe(name);
 }
 
 intptr_t fl_codec_echo(const char *in, size_t len, char *out, size_t size)

@@ -1,7 +1,7 @@
 /* conn.h -- connections: the table they live in (conn.c), and the steps of one: bytes in
  * (conn_in.c), bytes out and what comes next (conn_out.c), deadlines (conn_time.c). Level 3.
  *
- * A driver (io_ready.c) does the system calls and tells a connection what happened: bytes arrived,
+ * A driver (io.h) does the system calls and tells a connection what happened: bytes arrived,
  * bytes were sent, the peer closed, time is up. The connection frames, queues, and says what it
  * wants next. It never does I/O, so that every driver shares this one state machine.
  *
@@ -25,6 +25,7 @@ enum {
     CONN_MESSAGES = 64,       /* ... and so many messages of it may be unanswered */
     CONN_BATCH = 1024,        /* messages in one crossing, about; more leave the CPU's cache */
     CONN_BATCH_BYTES = 256 * 1024,
+    CONN_INDEX = (1 << 24) - 1, /* the index in an id; the generation is above */
 };
 
 enum conn_state {
@@ -52,6 +53,9 @@ enum conn_flag {
     CONN_MORE = 1024,   /* the user waits for the next piece of the body */
     CONN_EXPECT = 2048, /* the peer waits for 100 (Continue) before it sends the body */
     CONN_ASKED = 4096,  /* the user waits for room to send */
+
+    /* of a driver */
+    CONN_BURIED = 8192, /* dead, and freed as soon as nothing of it is under way */
 };
 
 /* What the deadline of an open connection is for, beside a write stall. */
@@ -176,6 +180,13 @@ char *conn_room(struct conns *t, struct conn *c, size_t *size);
 
 /* n bytes were read to conn_room(): frames the messages in them. */
 void conn_arrived(struct conns *t, struct conn *c, size_t n);
+
+/* n bytes, at most CONN_SCRATCH, were read to memory of the driver's: frames them, there if it can.
+ */
+void conn_given(struct conns *t, struct conn *c, const char *data, size_t n);
+
+/* The same, although it is not to be read now: keeps them until it is. */
+void conn_stash(struct conns *t, struct conn *c, const char *data, size_t n);
 
 /* Frames what earlier turns left; the driver calls it for each connection in t->ready. */
 void conn_continue(struct conns *t, struct conn *c);

@@ -240,6 +240,15 @@ char *conn_room(struct conns *t, struct conn *c, size_t *size)
     return c->in + c->in_len;
 }
 
+/* Of the bytes at `data`, all that was not framed yet, the last n came now. */
+static void take_in(struct conns *t, struct conn *c, const char *data, size_t len, size_t n)
+{
+    c->in_len = 0;
+    size_t used = frame(t, c, data, len);
+    keep_tail(t, c, data + used, len - used);
+    conn_follow(t, c, n);
+}
+
 void conn_arrived(struct conns *t, struct conn *c, size_t n)
 {
     t->stats.bytes_in += n;
@@ -253,10 +262,47 @@ void conn_arrived(struct conns *t, struct conn *c, size_t n)
         c->in = NULL;
         c->in_cap = 0;
     }
-    c->in_len = 0;
-    size_t used = frame(t, c, data, len);
-    keep_tail(t, c, data + used, len - used);
-    conn_follow(t, c, n);
+    take_in(t, c, data, len, n);
+}
+
+void conn_given(struct conns *t, struct conn *c, const char *data, size_t n)
+{
+    if (likely(c->in_len == 0)) {
+        t->stats.bytes_in += n;
+        if (c->state == CONN_OPEN)
+            take_in(t, c, data, n, n);
+        return;
+    }
+    size_t size;
+    char *room = conn_room(t, c, &size);
+    if (room == NULL) {
+        conn_fail(t, c, -ENOMEM);
+        return;
+    }
+    memcpy(room, data, n);
+    conn_arrived(t, c, n);
+}
+
+void conn_stash(struct conns *t, struct conn *c, const char *data, size_t n)
+{
+    t->stats.bytes_in += n;
+    if (c->state != CONN_OPEN)
+        return;
+    if (c->in_cap - c->in_len < n) {
+        size_t cap = max_size((size_t)c->in_cap * 2, c->in_len + n);
+        char *in = cap > UINT32_MAX ? NULL : realloc(c->in, cap);
+        if (in == NULL) {
+            conn_fail(t, c, -ENOMEM);
+            return;
+        }
+        c->in = in;
+        c->in_cap = (uint32_t)cap;
+    }
+    memcpy(c->in + c->in_len, data, n);
+    c->in_len += (uint32_t)n;
+    if (!conn_streams(c)) /* a body's next piece is asked for */
+        c->flags |= CONN_PARKED;
+    conn_touch(t, c);
 }
 
 void conn_continue(struct conns *t, struct conn *c)

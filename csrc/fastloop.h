@@ -84,7 +84,7 @@ enum fl_want {
 typedef struct fl_loop fl_loop;
 
 typedef struct {
-    const char *backend;       /* "auto", "epoll", "poll", "select", "kqueue" */
+    const char *backend;       /* "auto", "epoll", "kqueue", "io_uring", "poll", "select" */
     uint32_t max_connections;  /* of this loop */
     uint32_t max_per_address;  /* connections of one peer's address; 0: no limit */
     uint32_t idle_timeout_ms;  /* close a connection that says nothing for so long; 0: never */
@@ -217,11 +217,13 @@ int64_t fl_watch_away(fl_watch *watch, int n);
 /* Ends the wait, now and from now on. From any thread. */
 void fl_watch_stop(fl_watch *watch);
 
-/* The backend in use. */
+/* The backend in use, and why it is not the one that was asked for: 0 if it is, else -errno of
+ * io_uring, which the kernel refused. */
 const char *fl_backend(fl_loop *loop);
+int fl_fallback(fl_loop *loop);
 
 /* The name of the n-th backend this library knows (NULL after the last), and whether it works here:
- * 0, or -errno (-ENOSYS: not of this platform). */
+ * 0, or -errno (-ENOENT: not of this platform). */
 const char *fl_backend_name(int n);
 int fl_backend_probe(const char *name);
 

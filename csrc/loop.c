@@ -1,10 +1,10 @@
-/* loop.c -- one thread, one poller, many connections: the turn, and the public API over it.
+/* loop.c -- one thread, one driver, many connections: the turn, and the public API over it.
  *
- * Read this file first. The way of a request: fl_step() -> io_turn() (io_ready.c: wait, read) ->
- * conn_arrived() (conn_in.c: frame into the inbox) -> Python -> fl_step() -> outbox_apply()
- * (outbox.c: replies to queues) -> io_flush() (io_ready.c: one send each). What C answers itself
- * (consts.c, site.c) turns back in conn_in.c. frame_*.c is how messages look, and poller_*.c how
- * waiting is done.
+ * Read this file first. The way of a request: fl_step() -> io_turn() (io.c; io_ready.c: wait, read)
+ * -> conn_arrived() (conn_in.c: frame into the inbox) -> Python -> fl_step() -> outbox_apply()
+ * (outbox.c: replies to queues) -> io_flush() (io.c; io_ready.c: one send each). What C answers
+ * itself (consts.c, site.c) turns back in conn_in.c. frame_*.c is how messages look, and poller_*.c
+ * how waiting is done.
  *
  * Invariants: only the thread that opened the loop comes here, but for fl_wake(). Connections are
  * freed in io_reap() alone, when no event of a turn is being looked at. */
@@ -16,7 +16,7 @@
 #include "clock.h"
 #include "consts.h"
 #include "fastloop.h"
-#include "io_ready.h"
+#include "io.h"
 #include "outbox.h"
 #include "site.h"
 #include "sock.h"
@@ -77,6 +77,11 @@ fl_loop *fl_open(const fl_config *config, int *error)
     return l;
 }
 
+static int watch_listener(fl_loop *l, uint32_t listener, bool on)
+{
+    return l->io.driver->watch_listener(&l->io, &l->conns, listener, on);
+}
+
 static void close_all(fl_loop *l)
 {
     for (uint32_t i = 0; i < conns_places(&l->conns); i++) {
@@ -107,7 +112,7 @@ void fl_free(fl_loop *l)
         return;
     /* Listeners go on existing, so the poller must let go of them by name. */
     for (uint32_t i = 0; i < l->conns.listener_count; i++)
-        io_watch_listener(&l->io, &l->conns, i, false);
+        watch_listener(l, i, false);
     files_free(&l->files);
     close_all(l);
     release(l);
@@ -168,7 +173,7 @@ int fl_listen(fl_loop *l, int fd, const fl_listener *spec)
     }
     all[n] = listener;
     t->listener_count++;
-    rc = io_watch_listener(&l->io, t, (uint32_t)n, l->io.accepting);
+    rc = watch_listener(l, (uint32_t)n, l->io.accepting);
     return rc < 0 ? rc : n;
 }
 
@@ -231,8 +236,9 @@ static int sooner(int a, int b)
 static int due(const fl_loop *l, uint64_t now)
 {
     int ms = sooner(wheel_timeout(&l->conns.wheel, now), heap_timeout(&l->timers, now));
-    if (l->io.accept_after != 0) {
-        uint64_t left = l->io.accept_after > now ? l->io.accept_after - now : 0;
+    uint64_t io = io_due(&l->io);
+    if (io != 0) {
+        uint64_t left = io > now ? io - now : 0;
         ms = sooner(ms, (int)(left / 1000 + 1));
     }
     return ms;
@@ -286,8 +292,10 @@ static intptr_t step(fl_loop *l, const char *outbox, size_t len, int timeout_ms)
     int rc = outbox_apply(t, &l->timers, outbox, len);
     outbox_end(t);
     send_all(l);
-    if (rc < 0)
+    if (rc < 0) {
+        io_submit(&l->io, t, false);
         return rc;
+    }
     uint64_t until = timeout_ms < 0 ? UINT64_MAX : now + (uint64_t)timeout_ms * 1000;
     do {
         int left = until == UINT64_MAX ? -1 : (int)((until - now + 999) / 1000);
@@ -301,6 +309,7 @@ static intptr_t step(fl_loop *l, const char *outbox, size_t len, int timeout_ms)
         expire(l);
         send_all(l);
     } while (!inbox_waiting(&t->inbox) && !l->io.woken && now < until);
+    io_submit(&l->io, t, false);
     return hand_over(l);
 }
 
@@ -317,6 +326,7 @@ int fl_flush(fl_loop *l, const char *outbox, size_t len)
     l->conns.now_us = clock_us();
     int rc = outbox_apply(&l->conns, &l->timers, outbox, len);
     send_all(l);
+    io_submit(&l->io, &l->conns, false);
     watch_leave(l->away, l->conns.now_us); /* the slow slice is over, another begins */
     return rc;
 }
@@ -353,14 +363,15 @@ int fl_wake_fd(fl_loop *l)
 
 int fl_fileno(fl_loop *l)
 {
-    return l->io.poller.ops->fileno(&l->io.poller);
+    return l->io.driver->fileno(&l->io);
 }
 
 int fl_timeout(fl_loop *l)
 {
-    const struct conns *t = &l->conns;
-    if (t->dirty != NULL || !list_empty(&t->ready) || inbox_waiting(&t->inbox) ||
-        io_pending(&l->io) || files_left(&l->files))
+    struct conns *t = &l->conns;
+    io_submit(&l->io, t, true);
+    if (t->dirty != NULL || !list_empty(&t->ready) || inbox_waiting(&t->inbox) || l->io.pending ||
+        files_left(&l->files))
         return 0;
     return due(l, clock_us());
 }
@@ -369,7 +380,7 @@ void fl_drain(fl_loop *l)
 {
     struct conns *t = &l->conns;
     for (uint32_t i = 0; i < t->listener_count; i++)
-        io_watch_listener(&l->io, t, i, false);
+        watch_listener(l, i, false);
     l->io.accepting = false;
     for (uint32_t i = 0; i < conns_places(t); i++) {
         struct conn *c = conn_at(t, i);
@@ -411,5 +422,10 @@ void fl_read_stats(fl_loop *l, fl_stats *out)
 
 const char *fl_backend(fl_loop *l)
 {
-    return l->io.poller.ops->name;
+    return l->io.backend;
+}
+
+int fl_fallback(fl_loop *l)
+{
+    return l->io.fallback;
 }

@@ -1,6 +1,6 @@
 """Beside asyncio there is no second loop: a runtime as one more reader of the user's own.
 
-The poller's descriptor is itself pollable (epoll, kqueue), so asyncio or uvloop waits for it among
+The poller's descriptor is itself pollable (epoll, kqueue, io_uring), so asyncio or uvloop waits for it among
 its others and a turn is a callback. Idle costs nothing: nobody polls.
 """
 
@@ -35,7 +35,7 @@ def fileno_of(runtime: Runtime) -> int:
         name = ffi.string(lib.fl_backend(runtime.loop)).decode()
         raise ConfigError(
             f"backend {name} has no descriptor that asyncio could wait for: "
-            "use epoll or kqueue for async handlers"
+            "use epoll, kqueue or io_uring for async handlers"
         )
     return fd
 

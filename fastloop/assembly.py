@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastloop import native
+from fastloop import native, notices
 from fastloop.aio import fileno_of
 from fastloop.bind import Listener, listen
 from fastloop.config import Config
@@ -40,6 +40,7 @@ class Assembly:
             self.workers = Workers(config.blocking) if config.blocking else None
             for thread in range(config.threads):
                 self.runtimes.append(self._runtime(server, thread))
+            notices.fallback(self.runtimes[0].loop)
             if self.is_async:
                 fileno_of(self.runtimes[0])
             if config.slow_handler:

@@ -10,9 +10,11 @@ from typing import Any
 
 import cffi
 
-from fastloop._ffi import ffi, lib, strerror
+from fastloop._ffi import ffi, lib
+from fastloop.notices import refusal
 
 DISTRIBUTION = "fastloop-server"
+OTHER_PLATFORM = "not of this platform"
 
 
 def report() -> dict[str, Any]:
@@ -38,9 +40,16 @@ def backends() -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     while (name := lib.fl_backend_name(len(found))) != ffi.NULL:
         rc = lib.fl_backend_probe(ffi.string(name))
-        why = "not of this platform" if rc == -errno.ENOSYS else strerror(rc)
+        why = OTHER_PLATFORM if rc == -errno.ENOENT else refusal(rc)
         found[ffi.string(name).decode()] = None if rc == 0 else why
     return found
+
+
+def falls_back(backend: str, why: str) -> bool:
+    """Whether a server takes another backend where this one does not work: a kernel that refuses
+    io_uring is no mistake of the user's. What is not of this platform is.
+    """
+    return backend == "io_uring" and why != OTHER_PLATFORM
 
 
 def wheel_tag() -> str:

@@ -41,9 +41,10 @@ class Config:
 
     backend: str = option(
         "auto",
-        choice("auto", "epoll", "kqueue", "poll", "select"),
+        choice("auto", "epoll", "kqueue", "io_uring", "poll", "select"),
         "NAME",
-        "how to wait for sockets: auto (the best that works here), epoll, kqueue, poll or select",
+        "how to wait for sockets: auto (epoll or kqueue where there is one), epoll, kqueue, "
+        "io_uring (where the kernel refuses it, what auto is), poll or select",
     )
     threads: int = option(1, count(1, 256), "N", "event loops, each in a thread of its own")
     blocking: int = option(

@@ -67,8 +67,8 @@ def load(options: Mapping[str, Any]) -> Config:
     config = Config.load(**options)
     logging.getLogger().setLevel(config.log_level.upper())
     if config.backend != "auto":
-        why = check.backends().get(config.backend, "not of this platform")
-        if why is not None:
+        why = check.backends().get(config.backend, check.OTHER_PLATFORM)
+        if why is not None and not check.falls_back(config.backend, why):
             raise ConfigError(f"backend={config.backend!r} does not work here: {why}")
     return config
 

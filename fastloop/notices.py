@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+from typing import Any
 
-from fastloop._ffi import ffi, lib
+from fastloop._ffi import ffi, lib, strerror
 
 log = logging.getLogger("fastloop")
 
@@ -21,6 +23,27 @@ _ADVICE = {
 }
 
 _PEER_FAULTS = {lib.FL_EPROTO, lib.FL_ELIMIT, lib.FL_ESLOW}
+
+
+_REFUSALS = {
+    -errno.ENOSYS: "this kernel has no such thing",
+    -errno.EOPNOTSUPP: "this kernel lacks a part of it: Linux 6.1 has what it takes",
+    -errno.EPERM: "forbidden by the container's seccomp profile or the sysctl "
+    "kernel.io_uring_disabled",
+}
+
+
+def refusal(rc: int) -> str:
+    """Why the kernel refuses a backend, in words."""
+    return _REFUSALS.get(rc) or strerror(rc)
+
+
+def fallback(loop: Any) -> None:
+    """Logs that a loop has another backend than it was to have, if so."""
+    rc = lib.fl_fallback(loop)
+    if rc < 0:
+        used = ffi.string(lib.fl_backend(loop)).decode()
+        log.warning("backend io_uring does not work here (%s): using %s", refusal(rc), used)
 
 
 def report(_listener: int, _ids: None, items: list[tuple[int, int]]) -> None:

@@ -49,7 +49,7 @@ WAYS = [
     (way, backend)
     for way in ("plain", "router", "blocking", "async", "stream")
     for backend in backends()
-    if way not in ("async", "stream") or backend in ("epoll", "kqueue")
+    if way not in ("async", "stream") or backend in ("epoll", "kqueue", "io_uring")
 ]
 """How handlers run, and on what: asyncio cannot wait for every backend."""
 

@@ -22,7 +22,7 @@ WAYS = [
     (way, backend)
     for way in ("loop", "thread", "task")
     for backend in backends()
-    if way != "task" or backend in ("epoll", "kqueue")
+    if way != "task" or backend in ("epoll", "kqueue", "io_uring")
 ]
 """What pumps a response, and on what."""
 
