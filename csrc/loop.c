@@ -34,6 +34,7 @@ struct fl_loop {
     struct site site;
     const char *inbox; /* where the caller believes the inbox to be */
     size_t inbox_size;
+    fl_stats *told; /* the caller's: see fl_tell_stats() */
 };
 
 /* On a thread of the pool. */
@@ -52,7 +53,7 @@ fl_loop *fl_open(const fl_config *config, int *error)
         *error = -ENOMEM;
         return NULL;
     }
-    *error = conns_init(&l->conns, config);
+    *error = conns_init(&l->conns, config, clock_us());
     if (*error == 0)
         *error = io_open(&l->io, config->backend);
     if (*error == 0) {
@@ -70,8 +71,6 @@ fl_loop *fl_open(const fl_config *config, int *error)
     l->conns.files = &l->files;
     l->conns.site = &l->site;
     heap_init(&l->timers);
-    l->conns.now_us = clock_us();
-    wheel_init(&l->conns.wheel, l->conns.now_us);
     return l;
 }
 
@@ -146,7 +145,7 @@ static int describe(struct conns *t, struct listener *l, const fl_listener *spec
 int fl_listen(fl_loop *l, int fd, const fl_listener *spec)
 {
     struct conns *t = &l->conns;
-    int rc = sock_adopt(fd);
+    int rc = fd < 0 ? 0 : sock_adopt(fd);
     if (rc < 0)
         return rc;
     struct listener **all = realloc(t->listeners, (t->listener_count + 1) * sizeof(void *));
@@ -166,7 +165,7 @@ int fl_listen(fl_loop *l, int fd, const fl_listener *spec)
     }
     all[n] = listener;
     t->listener_count++;
-    rc = io_watch_listener(&l->io, t, (uint32_t)n, l->io.accepting);
+    rc = fd < 0 ? 0 : io_watch_listener(&l->io, t, (uint32_t)n, l->io.accepting);
     return rc < 0 ? rc : n;
 }
 
@@ -252,14 +251,48 @@ static void expire(fl_loop *l)
         inbox_timer(&t->inbox, slot);
 }
 
+static bool over(const fl_loop *l)
+{
+    const struct conns *t = &l->conns;
+    return unlikely(t->config.role == FL_ROLE_ONE) && t->stats.connections == 0 &&
+           l->timers.count == 0 && list_empty(&l->files.jobs);
+}
+
+static uint64_t unsent(const struct conns *t)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < conns_places(t); i++) {
+        const struct conn *c = conn_at(t, i);
+        bytes += c == NULL ? 0 : c->out.bytes;
+    }
+    return bytes;
+}
+
 static void send_all(fl_loop *l)
 {
     io_flush(&l->io, &l->conns);
     io_reap(&l->io, &l->conns);
 }
 
+/* Whoever reads these reads each as it is at some moment, and never half of it. */
+static void tell_stats(fl_loop *l)
+{
+    const fl_stats *s = &l->conns.stats;
+    fl_stats *to = l->told;
+    if (likely(to == NULL))
+        return;
+    __atomic_store_n(&to->messages, s->messages, __ATOMIC_RELAXED);
+    __atomic_store_n(&to->bytes_in, s->bytes_in, __ATOMIC_RELAXED);
+    __atomic_store_n(&to->bytes_out, s->bytes_out, __ATOMIC_RELAXED);
+    __atomic_store_n(&to->turns, s->turns, __ATOMIC_RELAXED);
+    __atomic_store_n(&to->crossings, s->crossings, __ATOMIC_RELAXED);
+    __atomic_store_n(&to->protocol_errors, s->protocol_errors, __ATOMIC_RELAXED);
+    __atomic_store_n(&to->unsent, unsent(&l->conns), __ATOMIC_RELAXED);
+}
+
 static intptr_t hand_over(fl_loop *l)
 {
+    tell_stats(l);
     struct inbox *in = &l->conns.inbox;
     if (!inbox_waiting(in))
         return 0;
@@ -283,8 +316,11 @@ intptr_t fl_step(fl_loop *l, const char *outbox, size_t len, int timeout_ms)
     int rc = outbox_apply(t, &l->timers, outbox, len);
     outbox_end(t);
     send_all(l);
+    tell_stats(l);
     if (rc < 0)
         return rc;
+    if (over(l))
+        timeout_ms = 0;
     uint64_t until = timeout_ms < 0 ? UINT64_MAX : now + (uint64_t)timeout_ms * 1000;
     do {
         int left = until == UINT64_MAX ? -1 : (int)((until - now + 999) / 1000);
@@ -297,7 +333,7 @@ intptr_t fl_step(fl_loop *l, const char *outbox, size_t len, int timeout_ms)
         files_collect(&l->files);
         expire(l);
         send_all(l);
-    } while (!inbox_waiting(&t->inbox) && !l->io.woken && now < until);
+    } while (!inbox_waiting(&t->inbox) && !l->io.woken && now < until && !over(l));
     return hand_over(l);
 }
 
@@ -383,12 +419,59 @@ int fl_address(fl_loop *l, uint64_t id, int peer, char *out, size_t size)
 void fl_read_stats(fl_loop *l, fl_stats *out)
 {
     *out = l->conns.stats;
-    out->unsent = 0;
-    for (uint32_t i = 0; i < conns_places(&l->conns); i++) {
-        const struct conn *c = conn_at(&l->conns, i);
-        out->unsent += c == NULL ? 0 : c->out.bytes;
-    }
+    out->unsent = unsent(&l->conns);
 }
+
+void fl_tell_stats(fl_loop *l, fl_stats *to)
+{
+    l->told = to;
+    tell_stats(l);
+}
+
+/* -- handing over -- */
+
+static struct conn *away(fl_loop *l, uint64_t id)
+{
+    struct conn *c = conn_find(&l->conns, id);
+    return c != NULL && c->state == CONN_AWAY ? c : NULL;
+}
+
+int fl_hand(fl_loop *l, uint64_t id)
+{
+    struct conn *c = away(l, id);
+    if (c == NULL || c->fd < 0)
+        return -ENOTCONN;
+    int fd = c->fd;
+    c->fd = -1;
+    return fd;
+}
+
+int fl_hold(fl_loop *l, uint64_t id, int fd)
+{
+    struct conn *c = away(l, id);
+    if (c == NULL)
+        return -ENOTCONN;
+    c->fd = fd;
+    conn_touch(&l->conns, c); /* the flush has it watched */
+    return 0;
+}
+
+void fl_left(fl_loop *l, uint64_t id)
+{
+    struct conn *c = away(l, id);
+    if (c != NULL)
+        conn_fail(&l->conns, c, 0);
+}
+
+void fl_return(fl_loop *l, uint64_t id, int fd)
+{
+    struct conn *c = away(l, id);
+    if (c != NULL)
+        conn_return(&l->conns, c, fd, FL_ESPAWN);
+    else
+        close(fd);
+}
+
 
 const char *fl_backend(fl_loop *l)
 {
