@@ -1,7 +1,7 @@
 /* conn.h -- connections: the table they live in (conn.c), and the steps of one: bytes in
  * (conn_in.c), bytes out and what comes next (conn_out.c), deadlines (conn_time.c). Level 3.
  *
- * A driver (io_ready.c) does the system calls and tells a connection what happened: bytes arrived,
+ * A driver (io.h) does the system calls and tells a connection what happened: bytes arrived,
  * bytes were sent, the peer closed, time is up. The connection frames, queues, and says what it
  * wants next. It never does I/O, so that every driver shares this one state machine.
  *

@@ -1,10 +1,10 @@
-/* loop.c -- one thread, one poller, many connections: the turn, and the public API over it.
+/* loop.c -- one thread, one driver, many connections: the turn, and the public API over it.
  *
- * Read this file first. The way of a request: fl_step() -> io_turn() (io_ready.c: wait, read) ->
- * conn_arrived() (conn_in.c: frame into the inbox) -> Python -> fl_step() -> outbox_apply()
- * (outbox.c: replies to queues) -> io_flush() (io_ready.c: one send each). What C answers itself
- * (consts.c, site.c) turns back in conn_in.c. frame_*.c is how messages look, and poller_*.c how
- * waiting is done.
+ * Read this file first. The way of a request: fl_step() -> io_turn() (io.c; io_ready.c: wait, read)
+ * -> conn_arrived() (conn_in.c: frame into the inbox) -> Python -> fl_step() -> outbox_apply()
+ * (outbox.c: replies to queues) -> io_flush() (io.c; io_ready.c: one send each). What C answers
+ * itself (consts.c, site.c) turns back in conn_in.c. frame_*.c is how messages look, and poller_*.c
+ * how waiting is done.
  *
  * Invariants: only the thread that opened the loop comes here, but for fl_wake(). Connections are
  * freed in io_reap() alone, when no event of a turn is being looked at. */
@@ -15,26 +15,13 @@
 
 #include "clock.h"
 #include "consts.h"
-#include "fastloop.h"
-#include "io_ready.h"
+#include "loop.h"
 #include "outbox.h"
-#include "site.h"
 #include "sock.h"
 
 /* What a listener of HTTP answers without Python, beside files. */
 struct place {
     struct consts consts;
-};
-
-struct fl_loop {
-    struct conns conns;
-    struct io io;
-    struct heap timers; /* the user's */
-    struct files files;
-    struct site site;
-    const char *inbox; /* where the caller believes the inbox to be */
-    size_t inbox_size;
-    fl_stats *told; /* the caller's: see fl_tell_stats() */
 };
 
 /* On a thread of the pool. */
@@ -74,6 +61,11 @@ fl_loop *fl_open(const fl_config *config, int *error)
     return l;
 }
 
+static int watch_listener(fl_loop *l, uint32_t listener, bool on)
+{
+    return l->io.driver->watch_listener(&l->io, &l->conns, listener, on);
+}
+
 static void close_all(fl_loop *l)
 {
     for (uint32_t i = 0; i < conns_places(&l->conns); i++) {
@@ -104,7 +96,7 @@ void fl_free(fl_loop *l)
         return;
     /* Listeners go on existing, so the poller must let go of them by name. */
     for (uint32_t i = 0; i < l->conns.listener_count; i++)
-        io_watch_listener(&l->io, &l->conns, i, false);
+        watch_listener(l, i, false);
     files_free(&l->files);
     close_all(l);
     release(l);
@@ -165,7 +157,7 @@ int fl_listen(fl_loop *l, int fd, const fl_listener *spec)
     }
     all[n] = listener;
     t->listener_count++;
-    rc = fd < 0 ? 0 : io_watch_listener(&l->io, t, (uint32_t)n, l->io.accepting);
+    rc = fd < 0 ? 0 : watch_listener(l, (uint32_t)n, l->io.accepting);
     return rc < 0 ? rc : n;
 }
 
@@ -228,8 +220,9 @@ static int sooner(int a, int b)
 static int due(const fl_loop *l, uint64_t now)
 {
     int ms = sooner(wheel_timeout(&l->conns.wheel, now), heap_timeout(&l->timers, now));
-    if (l->io.accept_after != 0) {
-        uint64_t left = l->io.accept_after > now ? l->io.accept_after - now : 0;
+    uint64_t io = io_due(&l->io);
+    if (io != 0) {
+        uint64_t left = io > now ? io - now : 0;
         ms = sooner(ms, (int)(left / 1000 + 1));
     }
     return ms;
@@ -249,13 +242,6 @@ static void expire(fl_loop *l)
     }
     while (heap_pop(&l->timers, t->now_us, &slot))
         inbox_timer(&t->inbox, slot);
-}
-
-static bool over(const fl_loop *l)
-{
-    const struct conns *t = &l->conns;
-    return unlikely(t->config.role == FL_ROLE_ONE) && t->stats.connections == 0 &&
-           l->timers.count == 0 && list_empty(&l->files.jobs);
 }
 
 static uint64_t unsent(const struct conns *t)
@@ -319,7 +305,7 @@ intptr_t fl_step(fl_loop *l, const char *outbox, size_t len, int timeout_ms)
     tell_stats(l);
     if (rc < 0)
         return rc;
-    if (over(l))
+    if (loop_over(l))
         timeout_ms = 0;
     uint64_t until = timeout_ms < 0 ? UINT64_MAX : now + (uint64_t)timeout_ms * 1000;
     do {
@@ -333,7 +319,7 @@ intptr_t fl_step(fl_loop *l, const char *outbox, size_t len, int timeout_ms)
         files_collect(&l->files);
         expire(l);
         send_all(l);
-    } while (!inbox_waiting(&t->inbox) && !l->io.woken && now < until && !over(l));
+    } while (!inbox_waiting(&t->inbox) && !l->io.woken && now < until && !loop_over(l));
     return hand_over(l);
 }
 
@@ -370,14 +356,14 @@ int fl_wake_fd(fl_loop *l)
 
 int fl_fileno(fl_loop *l)
 {
-    return l->io.poller.ops->fileno(&l->io.poller);
+    return l->io.driver->fileno(&l->io);
 }
 
 int fl_timeout(fl_loop *l)
 {
     const struct conns *t = &l->conns;
-    if (t->dirty != NULL || !list_empty(&t->ready) || inbox_waiting(&t->inbox) ||
-        io_pending(&l->io) || files_left(&l->files))
+    if (t->dirty != NULL || !list_empty(&t->ready) || inbox_waiting(&t->inbox) || l->io.pending ||
+        files_left(&l->files))
         return 0;
     return due(l, clock_us());
 }
@@ -386,7 +372,7 @@ void fl_drain(fl_loop *l)
 {
     struct conns *t = &l->conns;
     for (uint32_t i = 0; i < t->listener_count; i++)
-        io_watch_listener(&l->io, t, i, false);
+        watch_listener(l, i, false);
     l->io.accepting = false;
     for (uint32_t i = 0; i < conns_places(t); i++) {
         struct conn *c = conn_at(t, i);
@@ -428,52 +414,7 @@ void fl_tell_stats(fl_loop *l, fl_stats *to)
     tell_stats(l);
 }
 
-/* -- handing over -- */
-
-static struct conn *away(fl_loop *l, uint64_t id)
-{
-    struct conn *c = conn_find(&l->conns, id);
-    return c != NULL && c->state == CONN_AWAY ? c : NULL;
-}
-
-int fl_hand(fl_loop *l, uint64_t id)
-{
-    struct conn *c = away(l, id);
-    if (c == NULL || c->fd < 0)
-        return -ENOTCONN;
-    int fd = c->fd;
-    c->fd = -1;
-    return fd;
-}
-
-int fl_hold(fl_loop *l, uint64_t id, int fd)
-{
-    struct conn *c = away(l, id);
-    if (c == NULL)
-        return -ENOTCONN;
-    c->fd = fd;
-    conn_touch(&l->conns, c); /* the flush has it watched */
-    return 0;
-}
-
-void fl_left(fl_loop *l, uint64_t id)
-{
-    struct conn *c = away(l, id);
-    if (c != NULL)
-        conn_fail(&l->conns, c, 0);
-}
-
-void fl_return(fl_loop *l, uint64_t id, int fd)
-{
-    struct conn *c = away(l, id);
-    if (c != NULL)
-        conn_return(&l->conns, c, fd, FL_ESPAWN);
-    else
-        close(fd);
-}
-
-
 const char *fl_backend(fl_loop *l)
 {
-    return l->io.poller.ops->name;
+    return l->io.backend;
 }

@@ -141,8 +141,9 @@ static void test_wheel_against_model(void)
 {
     run_model(1, 0, WHEEL_SLOTS);
     run_model(2, 123456789, WHEEL_SLOTS);
-    run_model(3, UINT64_C(0xFFFFFF00) * TICK_US, WHEEL_SLOTS);  /* the 32-bit ticks wrap on the way */
-    run_model(4, (UINT64_C(1) << 31) * TICK_US, WHEEL_SLOTS);   /* ... and so does their sign */
+    run_model(3, UINT64_C(0xFFFFFF00) * TICK_US,
+              WHEEL_SLOTS);                                   /* the 32-bit ticks wrap on the way */
+    run_model(4, (UINT64_C(1) << 31) * TICK_US, WHEEL_SLOTS); /* ... and so does their sign */
     run_model(5, UINT64_C(0x1FFFFFF00) * TICK_US, WHEEL_SLOTS); /* more than 32 bits of ticks */
     run_model(6, 123456789, 64);
 }
