@@ -319,6 +319,7 @@ intptr_t fl_step(fl_loop *l, const char *outbox, size_t len, int timeout_ms)
         files_collect(&l->files);
         expire(l);
         send_all(l);
+        tell_stats(l);
     } while (!inbox_waiting(&t->inbox) && !l->io.woken && now < until && !loop_over(l));
     return hand_over(l);
 }
