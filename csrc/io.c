@@ -25,11 +25,12 @@ enum {
     SEND_FILE = 2 * FILES_WINDOW, /* fairness: at most this of files is sent in one go */
 };
 
+extern const struct driver io_block;
 extern const struct driver io_ready;
 extern const struct driver io_uring;
 
 /* Asked in this order for the one that knows a backend's name. */
-static const struct driver *const drivers[] = {&io_uring, &io_ready};
+static const struct driver *const drivers[] = {&io_block, &io_uring, &io_ready};
 
 static int open_reserve(void)
 {
@@ -57,7 +58,8 @@ static int open_any(struct io *io, const char *backend, bool other)
         io->fallback = rc;
         rc = open_driver(io, "auto");
     }
-    io->reserve = open_reserve();
+    if (io->driver != &io_block) /* which accepts nothing */
+        io->reserve = open_reserve();
     if (rc < 0)
         io_close(io);
     return rc;
@@ -186,6 +188,10 @@ void io_admit(struct io *io, struct conns *t, int fd, uint32_t listener)
         return;
     }
     c->peer = (uint32_t)peer;
+    if (t->config.role == FL_ROLE_ACCEPT) {
+        conn_away(t, c);
+        return;
+    }
     int rc = io->driver->adopt(io, t, c);
     if (rc < 0) {
         turn_away(t, fd, listener, rc == FL_EFDLIMIT ? FL_EFDLIMIT : FL_EBUSY);

@@ -23,8 +23,10 @@ struct io {
     uint64_t accept_after;       /* accepting pauses until then; 0: it does not */
     uint64_t tidy_after;         /* the driver has something to see to then; 0: it has not */
     int fallback;                /* -errno: why the backend that was asked for is not in use */
+    int leash; /* io_block: ends all when its other end closes; 0: there is none */
     bool accepting;
     bool woken;
+    bool cut;     /* the leash ended all */
     bool pending; /* the last turn had no room for all that it was told: do not wait */
 };
 

@@ -15,27 +15,13 @@
 
 #include "clock.h"
 #include "consts.h"
-#include "fastloop.h"
-#include "io.h"
+#include "loop.h"
 #include "outbox.h"
-#include "site.h"
 #include "sock.h"
-#include "watch.h"
 
 /* What a listener of HTTP answers without Python, beside files. */
 struct place {
     struct consts consts;
-};
-
-struct fl_loop {
-    struct conns conns;
-    struct io io;
-    struct heap timers; /* the user's */
-    struct files files;
-    struct site site;
-    const char *inbox; /* where the caller believes the inbox to be */
-    size_t inbox_size;
-    watch_stamp *away; /* of the watch that looks after this loop; NULL: none does */
 };
 
 /* On a thread of the pool. */
@@ -54,7 +40,7 @@ fl_loop *fl_open(const fl_config *config, int *error)
         *error = -ENOMEM;
         return NULL;
     }
-    *error = conns_init(&l->conns, config);
+    *error = conns_init(&l->conns, config, clock_us());
     if (*error == 0)
         *error = io_open(&l->io, config->backend);
     if (*error == 0) {
@@ -72,8 +58,6 @@ fl_loop *fl_open(const fl_config *config, int *error)
     l->conns.files = &l->files;
     l->conns.site = &l->site;
     heap_init(&l->timers);
-    l->conns.now_us = clock_us();
-    wheel_init(&l->conns.wheel, l->conns.now_us);
     return l;
 }
 
@@ -153,7 +137,7 @@ static int describe(struct conns *t, struct listener *l, const fl_listener *spec
 int fl_listen(fl_loop *l, int fd, const fl_listener *spec)
 {
     struct conns *t = &l->conns;
-    int rc = sock_adopt(fd);
+    int rc = fd < 0 ? 0 : sock_adopt(fd);
     if (rc < 0)
         return rc;
     struct listener **all = realloc(t->listeners, (t->listener_count + 1) * sizeof(void *));
@@ -173,7 +157,7 @@ int fl_listen(fl_loop *l, int fd, const fl_listener *spec)
     }
     all[n] = listener;
     t->listener_count++;
-    rc = watch_listener(l, (uint32_t)n, l->io.accepting);
+    rc = fd < 0 ? 0 : watch_listener(l, (uint32_t)n, l->io.accepting);
     return rc < 0 ? rc : n;
 }
 
@@ -261,14 +245,41 @@ static void expire(fl_loop *l)
         inbox_timer(&t->inbox, slot);
 }
 
+static uint64_t unsent(const struct conns *t)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < conns_places(t); i++) {
+        const struct conn *c = conn_at(t, i);
+        bytes += c == NULL ? 0 : c->out.bytes;
+    }
+    return bytes;
+}
+
 static void send_all(fl_loop *l)
 {
     io_flush(&l->io, &l->conns);
     io_reap(&l->io, &l->conns);
 }
 
+/* Whoever reads these reads each as it is at some moment, and never half of it. */
+static void tell_stats(fl_loop *l)
+{
+    const fl_stats *s = &l->conns.stats;
+    fl_stats *to = l->told;
+    if (likely(to == NULL))
+        return;
+    __atomic_store_n(&to->messages, s->messages, __ATOMIC_RELAXED);
+    __atomic_store_n(&to->bytes_in, s->bytes_in, __ATOMIC_RELAXED);
+    __atomic_store_n(&to->bytes_out, s->bytes_out, __ATOMIC_RELAXED);
+    __atomic_store_n(&to->turns, s->turns, __ATOMIC_RELAXED);
+    __atomic_store_n(&to->crossings, s->crossings, __ATOMIC_RELAXED);
+    __atomic_store_n(&to->protocol_errors, s->protocol_errors, __ATOMIC_RELAXED);
+    __atomic_store_n(&to->unsent, unsent(&l->conns), __ATOMIC_RELAXED);
+}
+
 static intptr_t hand_over(fl_loop *l)
 {
+    tell_stats(l);
     struct inbox *in = &l->conns.inbox;
     if (!inbox_waiting(in))
         return 0;
@@ -292,10 +303,13 @@ static intptr_t step(fl_loop *l, const char *outbox, size_t len, int timeout_ms)
     int rc = outbox_apply(t, &l->timers, outbox, len);
     outbox_end(t);
     send_all(l);
+    tell_stats(l);
     if (rc < 0) {
         io_submit(&l->io, t, false);
         return rc;
     }
+    if (loop_over(l))
+        timeout_ms = 0;
     uint64_t until = timeout_ms < 0 ? UINT64_MAX : now + (uint64_t)timeout_ms * 1000;
     do {
         int left = until == UINT64_MAX ? -1 : (int)((until - now + 999) / 1000);
@@ -308,7 +322,8 @@ static intptr_t step(fl_loop *l, const char *outbox, size_t len, int timeout_ms)
         files_collect(&l->files);
         expire(l);
         send_all(l);
-    } while (!inbox_waiting(&t->inbox) && !l->io.woken && now < until);
+        tell_stats(l);
+    } while (!inbox_waiting(&t->inbox) && !l->io.woken && now < until && !loop_over(l));
     io_submit(&l->io, t, false);
     return hand_over(l);
 }
@@ -413,11 +428,13 @@ int fl_address(fl_loop *l, uint64_t id, int peer, char *out, size_t size)
 void fl_read_stats(fl_loop *l, fl_stats *out)
 {
     *out = l->conns.stats;
-    out->unsent = 0;
-    for (uint32_t i = 0; i < conns_places(&l->conns); i++) {
-        const struct conn *c = conn_at(&l->conns, i);
-        out->unsent += c == NULL ? 0 : c->out.bytes;
-    }
+    out->unsent = unsent(&l->conns);
+}
+
+void fl_tell_stats(fl_loop *l, fl_stats *to)
+{
+    l->told = to;
+    tell_stats(l);
 }
 
 const char *fl_backend(fl_loop *l)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import gc
+import os
 import socket
 import struct
 import time
@@ -12,6 +14,18 @@ from typing import Self
 
 TIMEOUT = 20.0
 """Seconds after which a test that waits has failed; nothing takes nearly so long."""
+
+
+def close_sockets() -> None:
+    """In a child that a server under test forked: a client's socket that is open there as well
+    would keep its connection open.
+    """
+    for each in gc.get_objects():
+        if type(each) is socket.socket and each.family in (socket.AF_INET, socket.AF_INET6):
+            each.close()
+
+
+os.register_at_fork(after_in_child=close_sockets)
 
 
 class Client:

@@ -1,4 +1,4 @@
-"""Every behaviour is tested on every backend of this machine."""
+"""Every behaviour is tested on every backend of this machine, and under both other models."""
 
 from __future__ import annotations
 
@@ -31,6 +31,37 @@ def backend(request: pytest.FixtureRequest) -> str:
     return name
 
 
+WAYS: dict[str, dict[str, str]] = {
+    **{name: {"backend": name} for name in backends()},
+    "threads": {"model": "thread-per-connection"},
+    "processes": {"model": "process-per-connection"},
+}
+"""All ways to serve a connection, as options of a Server."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leaves out what a test is marked for: ``shared_state`` and ``event_loop``, see pyproject."""
+    items[:] = [item for item in items if not excluded(item)]
+
+
+def excluded(item: pytest.Item) -> bool:
+    """Whether the test's way of serving cannot hold what it asks for."""
+    callspec = getattr(item, "callspec", None)
+    way = callspec.params.get("way") if callspec is not None else None
+    if way in ("threads", "processes") and callspec.params.get("blocking"):
+        return True  # worker threads belong to event loops
+    if way == "processes" and item.get_closest_marker("shared_state"):
+        return True
+    return way in ("threads", "processes") and item.get_closest_marker("event_loop") is not None
+
+
+@pytest.fixture(params=list(WAYS))
+def way(request: pytest.FixtureRequest) -> str:
+    """The name of a way to serve connections."""
+    name: str = request.param
+    return name
+
+
 @pytest.fixture(params=["asyncio", "uvloop"])
 def stage_async(request: pytest.FixtureRequest) -> Iterator[Stage]:
     """A stage whose async handlers run on this loop, on a backend that it can wait for."""
@@ -42,9 +73,9 @@ def stage_async(request: pytest.FixtureRequest) -> Iterator[Stage]:
 
 
 @pytest.fixture
-def stage(backend: str) -> Iterator[Stage]:
-    """Where servers on this backend and their clients play."""
-    stage = Stage(backend=backend)
+def stage(way: str) -> Iterator[Stage]:
+    """Where servers that serve in this way and their clients play."""
+    stage = Stage(**WAYS[way])
     yield stage
     stage.close()
 

@@ -87,6 +87,7 @@ def test_recycled_places(serve: Serve, connect: Connect) -> None:
     assert len(set(keep.open_)) == 20
 
 
+@pytest.mark.event_loop
 def test_late_reply_to_a_connection_that_is_gone(serve: Serve, connect: Connect) -> None:
     """The one that took its place does not get it."""
     entered, leave = threading.Event(), threading.Event()
@@ -133,6 +134,7 @@ def test_state_lives_as_long_as_the_connection(serve: Serve, connect: Connect) -
     wait_for(lambda: stateful.open_[0].state is None)
 
 
+@pytest.mark.event_loop
 def test_state_without_a_close_handler(serve: Serve, connect: Connect) -> None:
     """In worker threads too each message sees what the one before it has set."""
     seen: list[Connection] = []

@@ -67,7 +67,7 @@ def test_reset_by_a_peer_that_took_nothing(serve: Serve, connect: Connect) -> No
     wait_for(lambda: server.stats().unsent > 0)
     client.reset()
     wait_for(lambda: server.stats().connections == 0)
-    assert server.stats().unsent == 0
+    wait_for(lambda: server.stats().unsent == 0)
 
 
 # -- peers that read nothing --
@@ -89,7 +89,7 @@ def test_back_pressure(serve: Serve, connect: Connect) -> None:
     for _ in range(count):
         assert len(client.line()) == size + 1
     sender.join()
-    assert server.stats().unsent == 0
+    wait_for(lambda: server.stats().unsent == 0)
 
 
 def test_write_timeout(serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
@@ -149,6 +149,7 @@ def test_idle_timeout(serve: Serve, connect: Connect) -> None:
     assert talking.ask(b"a\n") == b"a\n"
 
 
+@pytest.mark.event_loop
 def test_idle_timeout_waits_for_handlers(serve: Serve, connect: Connect) -> None:
     def handler(line: bytes) -> bytes:
         time.sleep(0.8)

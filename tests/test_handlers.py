@@ -185,6 +185,7 @@ def test_raising_in_open_and_close_is_logged(
 # -- in threads --
 
 
+@pytest.mark.event_loop
 def test_blocking_keeps_the_order_of_a_connection(answers: Answers) -> None:
     """Each message sees what the ones before it did."""
     seen: list[bytes] = []
@@ -199,6 +200,7 @@ def test_blocking_keeps_the_order_of_a_connection(answers: Answers) -> None:
     assert seen == lines
 
 
+@pytest.mark.event_loop
 def test_blocking_runs_connections_in_parallel(serve: Serve, connect: Connect) -> None:
     """Each of four handlers waits until all four are there."""
     barrier = threading.Barrier(4, timeout=20)
@@ -209,5 +211,6 @@ def test_blocking_runs_connections_in_parallel(serve: Serve, connect: Connect) -
     assert [client.line() for client in clients] == [b"1\n"] * 4
 
 
+@pytest.mark.event_loop
 def test_blocking_handler_that_raises(answers: Answers) -> None:
     assert answers(fail_on_bad, b"1\nbad\n3\n", blocking=2) == b"1\n"

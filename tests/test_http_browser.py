@@ -189,7 +189,7 @@ def browse(tmp_path: Path) -> Iterator[Any]:
         browser.wait()
 
 
-def test_a_page(serve: Serve, backend: str, tmp_path: Path, browse: Any) -> None:
+def test_a_page(serve: Serve, way: str, tmp_path: Path, browse: Any) -> None:
     root = tmp_path / "www"
     root.mkdir()
     (root / "index.html").write_text(PAGE)

@@ -119,6 +119,7 @@ class TestReadFile:
         with pytest.raises(fastloop.FastloopError, match=r"here, use open\(\)"):
             fastloop.read_file("x")
 
+    @pytest.mark.event_loop
     def test_in_a_worker(self, serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
         server = serve(lambda request: fastloop.read_file("x"), URL, framing=None, blocking=1)
         with HttpClient(server) as client:
@@ -267,6 +268,7 @@ class TestStatic:
             assert client.get("/none").status == 404
             assert client.get("/-/healthz").text == "ok\n"
 
+    @pytest.mark.event_loop
     def test_on_every_thread(self, serve: Serve, files: Path) -> None:
         server = serve(None, URL, framing=None, static={"/": files}, threads=2)
         for _ in range(10):

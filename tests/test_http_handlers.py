@@ -503,6 +503,7 @@ def test_a_router_without_http() -> None:
         fastloop.Server(Router(), "tcp://127.0.0.1:0", framing="line")
 
 
+@pytest.mark.event_loop
 def test_threads(serve: Serve) -> None:
     """Each request finds the runtime of its own connection."""
     server = serve(lambda request: request.peer, URL, framing=None, threads=2)
@@ -512,6 +513,7 @@ def test_threads(serve: Serve) -> None:
             assert client.get("/").text == f"{name[0]}:{name[1]}"
 
 
+@pytest.mark.event_loop
 def test_peers_that_left_are_no_news(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     entered, left = threading.Event(), threading.Event()
 

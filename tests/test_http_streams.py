@@ -322,6 +322,7 @@ def test_the_head_of_events_is_sent_at_once(stage_async: Stage) -> None:
     wait_for(lambda: server.stats().connections == 0)
 
 
+@pytest.mark.event_loop
 def test_comments_while_a_thread_waits(serve: Serve) -> None:
     gate = threading.Event()
 

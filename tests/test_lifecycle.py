@@ -110,6 +110,7 @@ def test_stop_from_a_handler(serve: Serve, connect: Connect, blocking: int) -> N
     assert client.rest() == b""
 
 
+@pytest.mark.event_loop
 def test_stop_answers_what_was_asked(serve: Serve, connect: Connect) -> None:
     entered, leave = threading.Event(), threading.Event()
 
@@ -130,6 +131,7 @@ def test_stop_answers_what_was_asked(serve: Serve, connect: Connect) -> None:
     stopper.join()
 
 
+@pytest.mark.event_loop
 def test_stop_gives_up_after_the_drain_timeout(serve: Serve, connect: Connect) -> None:
     entered, leave = threading.Event(), threading.Event()
 
@@ -147,6 +149,7 @@ def test_stop_gives_up_after_the_drain_timeout(serve: Serve, connect: Connect) -
     leave.set()
 
 
+@pytest.mark.event_loop
 def test_stop_from_another_thread_than_run(backend: str) -> None:
     server = fastloop.Server(echo, "tcp://127.0.0.1:0", framing="line", backend=backend)
     runner = threading.Thread(target=server.run)

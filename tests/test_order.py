@@ -73,6 +73,7 @@ def test_broadcast(serve: Serve, connect: Connect, size: int) -> None:
         assert clients[n].ask(b"end\n") == b"end\n"
 
 
+@pytest.mark.event_loop
 def test_broadcast_over_threads(serve: Serve, connect: Connect) -> None:
     keep = Keep()
     server = serve(keep, threads=2)

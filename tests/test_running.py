@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 
+import pytest
 from client import TIMEOUT, wait_for
 from stage import LINGER
 
@@ -58,6 +59,7 @@ def test_idle_does_not_turn(serve: Serve, connect: Connect) -> None:
     assert server.stats().turns - before <= 2  # the question itself wakes it
 
 
+@pytest.mark.event_loop
 def test_threads_share_the_work(serve: Serve, connect: Connect) -> None:
     threads: set[int] = set()
     server = serve(lambda line: threads.add(threading.get_ident()), threads=2)
