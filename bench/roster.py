@@ -209,6 +209,6 @@ def uwsgi(app: str) -> Contender:
         serve = [peer_program("uwsgi", "uwsgi", "flask", "django"), "--http11-socket"]
         serve += [f"127.0.0.1:{port}", "--master", "--threads", "4", "--disable-logging"]
         serve += ["--so-keepalive", "--http-keepalive", "--listen", "100", "--need-app"]
-        return [*serve, "--module", f"wsgi:{app}_app"]
+        return [*serve, "--module", f"wsgi:make('{app}')"]
 
     return Contender(UWSGI, argv)

@@ -26,7 +26,7 @@ OWN = {
     *("date", "server", "connection", "transfer-encoding", "content-length"),
     *("set-cookie", "allow"),
 }
-"""Fields that are the servers', or come from a set; cookies are compared by name: they hold times."""
+"""Fields of the servers, or made of sets; cookies are compared by name, since they hold times."""
 
 
 class Browser:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 Environ = dict[str, Any]
@@ -43,19 +45,18 @@ def with_django() -> Application:
     def hello(_request: HttpRequest) -> HttpResponse:
         return HttpResponse(TEXT, content_type="text/plain")
 
-    class Urls:
-        urlpatterns = [path("django", hello)]
-
+    urls = SimpleNamespace(urlpatterns=[path("django", hello)])
     settings.configure(
         ALLOWED_HOSTS=["*"],
         MIDDLEWARE=["django.middleware.common.CommonMiddleware"],
-        ROOT_URLCONF=Urls,
+        ROOT_URLCONF=urls,
         SECRET_KEY="for the benchmark",
     )
     django.setup()
     return get_wsgi_application()  # type: ignore[no-any-return]
 
 
+@cache  # settings can be made once
 def make(name: str) -> Application:
     """Return raw, flask or django."""
     return {"raw": lambda: raw, "flask": with_flask, "django": with_django}[name]()

@@ -9,7 +9,7 @@ import fastloop
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import wsgi  # noqa: E402
+import wsgi
 
 
 def __getattr__(name: str) -> fastloop.WSGI:

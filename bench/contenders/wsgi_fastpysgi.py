@@ -3,6 +3,7 @@
 import sys
 
 import fastpysgi  # type: ignore[import-not-found]
+
 from wsgi import make
 
 if __name__ == "__main__":
