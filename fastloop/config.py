@@ -173,7 +173,7 @@ class Config:
                 f"low_water={self.low_water} is above high_water={self.high_water}: reading would"
                 " never go on"
             )
-        for name, none in (("threads", 1), ("blocking", 0)):
+        for name, none in (("threads", 1), ("blocking", 0), ("slow_handler", 0)):
             if self.model != EVENT_LOOP and getattr(self, name) != none:
                 raise ConfigError(
                     f"{name}={getattr(self, name)} is for event loops, and model={self.model!r} has"

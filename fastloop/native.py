@@ -31,7 +31,9 @@ def open_loop(config: Config, role: int = lib.FL_ROLE_ALL) -> Any:
     c.max_unsent = config.max_unsent
     c.file_threads = 1 if one else max(1, config.file_threads // config.threads)
     c.file_queue = config.file_queue
-    c.file_memory = min(config.file_memory, _ONE_MEMORY) if one else config.file_memory // config.threads
+    c.file_memory = (
+        min(config.file_memory, _ONE_MEMORY) if one else config.file_memory // config.threads
+    )
     c.role = role
     loop = lib.fl_open(c, error)
     if loop == ffi.NULL:
@@ -40,11 +42,20 @@ def open_loop(config: Config, role: int = lib.FL_ROLE_ALL) -> Any:
 
 
 def listen(
-    loop: Any, fd: int, framing: Framing, config: Config, wants: int, stream: bool, what: str
+    loop: Any,
+    fd: int,
+    framing: Framing,
+    config: Config,
+    wants: int,
+    *,
+    stream: bool,
+    form: int,
+    what: str,
 ) -> int:
     """Serves a listening socket; `what` names it in an error. Returns the listener's number.
 
-    `stream`: of HTTP, bodies come in pieces.
+    `stream` and `form` (FL_FORM_*) are of HTTP: whether bodies come in pieces, and in which form
+    requests are delivered.
     """
     name = ffi.new("char[]", framing.name.encode())
     delimiter = ffi.new("char[]", framing.delimiter) if framing.delimiter else ffi.NULL
@@ -64,6 +75,7 @@ def listen(
     c.body_rate = config.body_rate
     c.keepalive_ms = _milliseconds(config.keep_alive)
     c.stream = stream
+    c.form = form
     return check(lib.fl_listen(loop, fd, c), what)
 
 

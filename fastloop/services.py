@@ -18,9 +18,14 @@ from fastloop.http.router import Router
 from fastloop.route import Dispatch, Route
 from fastloop.slices import in_turn
 from fastloop.workers import Works
+from fastloop.wsgi import WSGI
+from fastloop.wsgi.app import App as WSGIApp
 
 if TYPE_CHECKING:
     from fastloop.runtime import Runtime
+
+HTTPApp = App | WSGIApp
+"""What serves an http:// address."""
 
 Framings = str | Framing | Mapping[str, str | Framing] | None
 
@@ -31,12 +36,12 @@ class Service:
 
     bind: Bind
     framing: Framing
-    handler: Handler | App
+    handler: Handler | HTTPApp
 
     @property
     def streams(self) -> bool:
         """Whether any handler takes bodies as they arrive."""
-        return isinstance(self.handler, App) and self.handler.stream
+        return isinstance(self.handler, HTTPApp) and self.handler.stream
 
     @property
     def is_async(self) -> bool:
@@ -47,8 +52,8 @@ class Service:
         self, runtime: Runtime, listener: Listener, fd: int, config: Config, workers: Works | None
     ) -> Route:
         """Serves one listening socket in one runtime."""
-        app = self.handler if isinstance(self.handler, App) else None
-        route = self._route(runtime, workers)
+        app = self.handler if isinstance(self.handler, HTTPApp) else None
+        route = self._route(runtime, workers, listener)
         number = native.listen(
             runtime.loop,
             fd,
@@ -56,6 +61,7 @@ class Service:
             config,
             wants_of(route),
             stream=app is not None and app.stream,
+            form=app.form if app is not None else lib.FL_FORM_PLAIN,
             what=f"listening on {listener.address}",
         )
         if app is not None:
@@ -79,9 +85,9 @@ class Service:
             what=f"listening on {listener.address}",
         )
 
-    def _route(self, runtime: Runtime, workers: Works | None) -> Route:
-        if isinstance(self.handler, App):
-            return self.handler.route(runtime, workers)
+    def _route(self, runtime: Runtime, workers: Works | None, listener: Listener) -> Route:
+        if isinstance(self.handler, HTTPApp):
+            return self.handler.route(runtime, workers, listener)
         return Route(self.handler, dispatch_of(self.handler, workers))
 
 
@@ -106,12 +112,26 @@ def services_of(
         Service(
             bind,
             found,
-            App(target, config, stream=stream, static=static)
+            http_app(target, config, stream=stream, static=static)
             if found.name == "http"
             else handler_of(target, bind),
         )
         for bind, found, target in zip(binds, framings, targets.values(), strict=True)
     ]
+
+
+def http_app(
+    target: Any, config: Config, *, stream: bool, static: Mapping[str, Any] | None
+) -> HTTPApp:
+    """What serves an http:// address. Raises ConfigError for what cannot work."""
+    if not isinstance(target, WSGI):
+        return App(target, config, stream=stream, static=static)
+    if stream:
+        raise ConfigError(
+            "stream=True is for handlers: a WSGI application reads its body from wsgi.input, as it"
+            " arrives if it has threads by blocking=N"
+        )
+    return WSGIApp(target.app, config, static=static)
 
 
 def targets_of(handler: Any, urls: tuple[str, ...]) -> dict[str, Any]:
@@ -127,6 +147,8 @@ def handler_of(target: Any, bind: Bind) -> Handler:
     """What serves an address that is not HTTP."""
     if isinstance(target, Router):
         raise ConfigError(f"a Router serves http:// addresses, not {bind.url}")
+    if isinstance(target, WSGI):
+        raise ConfigError(f"a WSGI application serves http:// addresses, not {bind.url}")
     return Handler.of(target)
 
 

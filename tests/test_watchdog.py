@@ -22,6 +22,8 @@ from fastloop.config import Config
 LIMIT = 0.02
 """Seconds: nothing here takes less that is to be told of."""
 
+pytestmark = pytest.mark.event_loop
+
 
 class Told:
     """Whether a handler is told of, for the handler itself."""

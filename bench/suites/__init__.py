@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 from case import Case
 
-from . import beside_idle, echo, http, idle, kv, latency, static, threads
+from . import beside_idle, echo, http, idle, kv, latency, static, threads, wsgi
 
 SUITES: dict[str, Callable[[bool], list[Case]]] = {
     "kv": kv.cases,
     "echo": echo.cases,
     "http": http.cases,
     "static": static.cases,
+    "wsgi": wsgi.cases,
     "idle": idle.cases,
     "beside-idle": beside_idle.cases,
     "latency": latency.cases,
