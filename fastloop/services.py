@@ -82,6 +82,7 @@ class Service:
             config,
             lib.FL_WANT_OPENED | lib.FL_WANT_CLOSED,
             stream=False,
+            form=lib.FL_FORM_PLAIN,
             what=f"listening on {listener.address}",
         )
 
