@@ -21,8 +21,16 @@ def close_sockets() -> None:
     would keep its connection open.
     """
     for each in gc.get_objects():
-        if type(each) is socket.socket and each.family in (socket.AF_INET, socket.AF_INET6):
-            each.close()
+        if type(each) is socket.socket and each.fileno() >= 0 and is_client(each):
+            os.close(each.detach())  # close() would wait for the files made of it
+
+
+def is_client(sock: socket.socket) -> bool:
+    """Whether it is connected to an address: neither a listener nor one of a pair."""
+    try:
+        return bool(sock.getpeername())
+    except OSError:
+        return False
 
 
 os.register_at_fork(after_in_child=close_sockets)
