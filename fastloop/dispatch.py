@@ -12,7 +12,7 @@ from fastloop._ffi import lib
 from fastloop.crossing import FAULT, MARK, of_exception
 from fastloop.route import Route
 from fastloop.runtime import Runtime
-from fastloop.workers import Workers
+from fastloop.workers import Works
 
 
 def whole_batch(runtime: Runtime, route: Route, ids: list[int] | None, items: list[Any]) -> None:
@@ -101,7 +101,7 @@ class OnAsyncio(Promised, Tasks):
 class OnThreads(Promised):
     """Runs each message in a worker thread, those of one connection in their order."""
 
-    def __init__(self, workers: Workers) -> None:
+    def __init__(self, workers: Works) -> None:
         self._workers = workers
 
     def __call__(

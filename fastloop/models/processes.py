@@ -17,7 +17,7 @@ import socket
 import sys
 import time
 import warnings
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from fastloop._ffi import check, lib
 from fastloop.errors import FastloopError
@@ -50,11 +50,10 @@ class Processes(Crew):
         slot = self.board.slot(id)
         try:
             ours, theirs = socket.socketpair()
-            with theirs:
-                with ours:
-                    pid = self._fork(listener, fd, (ours, theirs), slot)
-                    check(lib.fl_hold(self.acceptor.loop, id, ours.fileno()), "watching a process")
-                    ours.detach()
+            with theirs, ours:
+                pid = self._fork(listener, fd, (ours, theirs), slot)
+                check(lib.fl_hold(self.acceptor.loop, id, ours.fileno()), "watching a process")
+                ours.detach()
         except BaseException:
             self.board.release(id)
             raise
@@ -62,7 +61,7 @@ class Processes(Crew):
         os.close(fd)
 
     def _fork(
-        self, listener: int, fd: int, leash: tuple[socket.socket, socket.socket], slot: object
+        self, listener: int, fd: int, leash: tuple[socket.socket, socket.socket], slot: Any
     ) -> int:
         """Forks. No signal comes before the child knows what to do about it."""
         flush()
@@ -94,9 +93,7 @@ class Processes(Crew):
         del self._children[id]
         self.board.release(id)
         if status != 0:
-            log.error(
-                "process %d %s, and its connection is lost", pid, epitaph(status)
-            )
+            log.error("process %d %s, and its connection is lost", pid, epitaph(status))
         return True
 
     def audience(self) -> list[Runtime]:
@@ -143,8 +140,8 @@ class Processes(Crew):
         listener: int,
         fd: int,
         leash: tuple[socket.socket, socket.socket],
-        slot: object,
-        mask: object,
+        slot: Any,
+        mask: Any,
     ) -> NoReturn:
         """The life of a child. It never returns to what its parent was doing."""
         status = 1
@@ -153,7 +150,7 @@ class Processes(Crew):
             gc.freeze()  # what is the parent's is not looked at: it would be copied by that
             solo = self._settle(listener)
             lib.fl_tell_stats(solo.loop, slot)
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)  # type: ignore[arg-type]
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             solo.serve(fd, leash[1].fileno())
             status = 0
         except SystemExit as end:
