@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import os
 import socket
+import stat
 import struct
 import time
 from collections.abc import Callable
@@ -16,16 +18,28 @@ TIMEOUT = 20.0
 """Seconds after which a test that waits has failed; nothing takes nearly so long."""
 
 
-def close_sockets() -> None:
+def let_go() -> None:
     """In a child that a server under test forked: a client's socket that is open there as well
-    would keep its connection open.
+    would keep its connection open, and a pipe to a program that program's input.
     """
+    for fd in map(int, os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else ()):
+        with contextlib.suppress(OSError):  # such as the one of the listing itself
+            if fd > 2 and stat.S_ISFIFO(os.fstat(fd).st_mode):
+                os.close(fd)
     for each in gc.get_objects():
-        if type(each) is socket.socket and each.family in (socket.AF_INET, socket.AF_INET6):
-            each.close()
+        if type(each) is socket.socket and each.fileno() >= 0 and is_client(each):
+            os.close(each.detach())  # close() would wait for the files made of it
 
 
-os.register_at_fork(after_in_child=close_sockets)
+def is_client(sock: socket.socket) -> bool:
+    """Whether it is connected to an address: neither a listener nor one of a pair."""
+    try:
+        return bool(sock.getpeername())
+    except OSError:
+        return False
+
+
+os.register_at_fork(after_in_child=let_go)
 
 
 class Client:

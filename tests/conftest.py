@@ -48,11 +48,13 @@ def excluded(item: pytest.Item) -> bool:
     """Whether the test's way of serving cannot hold what it asks for."""
     callspec = getattr(item, "callspec", None)
     way = callspec.params.get("way") if callspec is not None else None
-    if way in ("threads", "processes") and callspec.params.get("blocking"):
-        return True  # worker threads belong to event loops
+    if way not in ("threads", "processes"):
+        return False
+    if callspec.params.get("blocking"):  # worker threads belong to event loops
+        return True
     if way == "processes" and item.get_closest_marker("shared_state"):
         return True
-    return way in ("threads", "processes") and item.get_closest_marker("event_loop") is not None
+    return item.get_closest_marker("event_loop") is not None
 
 
 @pytest.fixture(params=list(WAYS))

@@ -18,6 +18,7 @@ Answers = Callable[..., bytes]
 
 
 @pytest.mark.parametrize("blocking", [0, 2])
+@pytest.mark.shared_state
 def test_close_in_the_handler(serve: Serve, connect: Connect, blocking: int) -> None:
     """What is said before it arrives; afterwards nothing can be sent. Twice is fine."""
     raised: list[BaseException] = []
@@ -55,6 +56,7 @@ def test_abort_resets(serve: Serve, connect: Connect) -> None:
         client.rest()
 
 
+@pytest.mark.shared_state
 def test_a_connection_that_is_gone(serve: Serve, connect: Connect) -> None:
     """Its id was recycled, and still it is not taken for the new one."""
     keep = Keep()
@@ -77,6 +79,7 @@ def test_a_connection_that_is_gone(serve: Serve, connect: Connect) -> None:
     assert fresh.ask(b"b\n") == b"b\n"
 
 
+@pytest.mark.shared_state
 def test_recycled_places(serve: Serve, connect: Connect) -> None:
     keep = Keep()
     server = serve(keep)
@@ -110,6 +113,7 @@ def test_late_reply_to_a_connection_that_is_gone(serve: Serve, connect: Connect)
     assert fresh.ask(b"b\n") == b"b\n"
 
 
+@pytest.mark.shared_state
 def test_state_lives_as_long_as_the_connection(serve: Serve, connect: Connect) -> None:
     """Until the close handler has returned."""
     states: list[Any] = []
@@ -151,6 +155,7 @@ def test_state_without_a_close_handler(serve: Serve, connect: Connect) -> None:
     wait_for(lambda: seen[0].state is None)
 
 
+@pytest.mark.shared_state
 def test_pause_and_resume(serve: Serve, connect: Connect) -> None:
     keep = Keep()
     calls: list[bytes] = []
@@ -181,6 +186,7 @@ def test_addresses(answers: Answers, serve: Serve, connect: Connect) -> None:
     assert client.line() == f"127.0.0.1:{server.port}\n".encode()
 
 
+@pytest.mark.shared_state
 def test_reasons_of_a_close(serve: Serve, connect: Connect) -> None:
     keep = Keep()
     server = serve(keep, framing=fastloop.framing.Line(max=10))

@@ -34,6 +34,7 @@ def test_half_close(serve: Serve, connect: Connect, blocking: int) -> None:
     assert client.rest() == b"".join(b"%d\n" % n for n in range(1000))
 
 
+@pytest.mark.shared_state
 def test_half_a_message(serve: Serve, connect: Connect) -> None:
     """It is no message: nobody hears of it."""
     calls: list[bytes] = []
@@ -45,6 +46,7 @@ def test_half_a_message(serve: Serve, connect: Connect) -> None:
     assert calls == [b"whole"]
 
 
+@pytest.mark.shared_state
 def test_reset(serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
     """With messages, half a message, and unread answers under way: silent, and harmless."""
     keep = Keep()
@@ -92,6 +94,7 @@ def test_back_pressure(serve: Serve, connect: Connect) -> None:
     wait_for(lambda: server.stats().unsent == 0)
 
 
+@pytest.mark.shared_state
 def test_write_timeout(serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
     keep = Keep()
     keep.message = lambda line: bytes(8 * MIB)  # type: ignore[method-assign]
@@ -116,6 +119,7 @@ def test_write_timeout_spares_the_slow(serve: Serve, connect: Connect) -> None:
     assert len(client.read(size + 1 - 22 * 32 * KIB)) == size + 1 - 22 * 32 * KIB
 
 
+@pytest.mark.shared_state
 def test_max_unsent(serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
     """What is sent without being asked for is not held back, so it is limited."""
     keep = Keep()
@@ -135,6 +139,7 @@ def test_max_unsent(serve: Serve, connect: Connect, caplog: pytest.LogCaptureFix
 # -- peers that say nothing --
 
 
+@pytest.mark.shared_state
 def test_idle_timeout(serve: Serve, connect: Connect) -> None:
     """Closes who says nothing; who talks, stays."""
     keep = Keep()

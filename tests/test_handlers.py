@@ -64,6 +64,7 @@ class Visitors:
         self.gone.append((connection.state, reason))
 
 
+@pytest.mark.shared_state
 def test_object(answers: Answers) -> None:
     visitors = Visitors()
     assert answers(visitors, b"a\nb\n") == b"hello\n1 a\n2 b\n"
@@ -75,6 +76,7 @@ def test_class_is_instantiated(answers: Answers) -> None:
     assert answers(Visitors, b"a\n") == b"hello\n1 a\n"
 
 
+@pytest.mark.shared_state
 def test_batch_gets_all_messages_at_once(answers: Answers) -> None:
     sizes = []
 
@@ -98,6 +100,7 @@ def test_batch_with_connections(answers: Answers) -> None:
 
 
 @pytest.mark.parametrize("replies", [[b"one"], [b"one", b"two", b"three"], 7])
+@pytest.mark.shared_state
 def test_batch_with_wrong_count_fails_whole(
     answers: Answers, caplog: pytest.LogCaptureFixture, replies: Any
 ) -> None:
@@ -135,6 +138,7 @@ def test_async_where_nobody_awaits_is_refused(handler: Any) -> None:
 
 
 @pytest.mark.parametrize("word", [b"bad", b"stop"])
+@pytest.mark.shared_state
 def test_raising_closes_after_the_earlier_replies(
     answers: Answers, caplog: pytest.LogCaptureFixture, word: bytes
 ) -> None:
@@ -163,6 +167,7 @@ def test_raising_leaves_other_connections_alone(serve: Serve, connect: Connect) 
     assert steady.ask(b"2\n") == b"2\n"
 
 
+@pytest.mark.shared_state
 def test_raising_in_open_and_close_is_logged(
     serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:

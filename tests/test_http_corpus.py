@@ -253,6 +253,7 @@ def replay(served: Served, file: str, cut: Cut) -> None:
     assert not problems, "\n".join(problems)
 
 
+@pytest.mark.event_loop  # a cut is a matter of framing, and here each is a connection
 @FILE
 @CUT
 def test_served(served: Served, file: str, cut: Cut) -> None:

@@ -275,6 +275,7 @@ def test_a_debug_page(get: Get, caplog: pytest.LogCaptureFixture) -> None:
     assert "<b>" not in page.text
 
 
+@pytest.mark.shared_state
 def test_headers_of_an_application(get: Get, caplog: pytest.LogCaptureFixture) -> None:
     def handler(request: Request) -> Any:
         response = fastloop.Response("hello", headers={"X-A": "1", "date": DATE})
@@ -375,6 +376,7 @@ class TestRouter:
         assert get(app, "/", method="PUT").status == 418
         assert not caplog.records
 
+    @pytest.mark.shared_state
     def test_an_error_in_what_answers_errors(
         self, get: Get, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -396,6 +398,7 @@ class TestRouter:
         assert get(outer, "/users/3").status == 404
 
 
+@pytest.mark.shared_state
 def test_batches(serve: Serve) -> None:
     sizes: list[int] = []
 
@@ -411,6 +414,7 @@ def test_batches(serve: Serve) -> None:
     assert max(sizes) > 1
 
 
+@pytest.mark.shared_state
 def test_a_batch_that_fails(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     @fastloop.batch
     def predict(requests: list[Request]) -> list[Any]:
@@ -421,6 +425,7 @@ def test_a_batch_that_fails(serve: Serve, caplog: pytest.LogCaptureFixture) -> N
     assert "0 replies for 1 requests" in caplog.text
 
 
+@pytest.mark.shared_state
 def test_an_object_that_knows_its_connections(serve: Serve) -> None:
     class Visits:
         def __init__(self) -> None:

@@ -112,6 +112,7 @@ def test_what_splitlines_would_split(serve: Serve) -> None:
         assert client.response().json() == [["host", "a"], ["x-a", value.decode("latin-1")]]
 
 
+@pytest.mark.shared_state
 def test_nothing_reaches_a_terminal_through_the_log(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:

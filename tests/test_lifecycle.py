@@ -100,6 +100,7 @@ def test_stop_twice(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("blocking", [0, 2])
+@pytest.mark.shared_state
 def test_stop_from_a_handler(serve: Serve, connect: Connect, blocking: int) -> None:
     def handler(connection: Connection, line: bytes) -> bytes:
         connection.server.stop()

@@ -37,6 +37,7 @@ def test_send_from_a_failing_handler(answers: Answers) -> None:
     assert answers(handler, b"a\nb\n") == b"said\n"
 
 
+@pytest.mark.shared_state
 def test_send_to_another_connection(serve: Serve, connect: Connect) -> None:
     keep = Keep()
 
@@ -55,6 +56,7 @@ def test_send_to_another_connection(serve: Serve, connect: Connect) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 100_000])
+@pytest.mark.shared_state
 def test_broadcast(serve: Serve, connect: Connect, size: int) -> None:
     """To all, to some, to all but one; short ones and such as are shared."""
     keep = Keep()
@@ -85,6 +87,7 @@ def test_broadcast_over_threads(serve: Serve, connect: Connect) -> None:
         assert client.read(9) == b"all\nsome\n"
 
 
+@pytest.mark.shared_state
 def test_from_another_thread(serve: Serve, connect: Connect) -> None:
     """Sends, closes, and calls on the loop's thread, in the order in which they were said."""
     keep = Keep()
@@ -101,6 +104,7 @@ def test_from_another_thread(serve: Serve, connect: Connect) -> None:
     assert idents[0] != threading.get_ident()
 
 
+@pytest.mark.shared_state
 def test_broadcast_in_each_framing(serve: Serve) -> None:
     """To the connections of all addresses, to each as its own protocol has it."""
     keep = Keep()
@@ -115,6 +119,7 @@ def test_broadcast_in_each_framing(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("value", [{1: 2}, object()])
+@pytest.mark.shared_state
 def test_broadcast_of_what_cannot_be_sent(
     serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture, value: object
 ) -> None:

@@ -40,6 +40,7 @@ def test_replies(answers: Answers, reply: object, answer: bytes) -> None:
 @pytest.mark.parametrize(
     "reply", [object(), {1: 2}, {1}, 1.5, [[b"nested"]], 2**70, [object()], 1j, ...]
 )
+@pytest.mark.shared_state
 def test_replies_of_a_wrong_type_close(
     answers: Answers, caplog: pytest.LogCaptureFixture, reply: object
 ) -> None:
@@ -48,6 +49,7 @@ def test_replies_of_a_wrong_type_close(
     wait_for(lambda: caplog.records)
 
 
+@pytest.mark.shared_state
 def test_a_reply_that_only_marshal_understands_ends_no_server(
     serve: Serve, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:

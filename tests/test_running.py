@@ -92,6 +92,7 @@ def test_busy_python_threads_and_a_busy_loop(serve: Serve, connect: Connect) -> 
         counter.join()
 
 
+@pytest.mark.shared_state
 def test_first_reply_does_not_wait_for_the_last_handler(serve: Serve, connect: Connect) -> None:
     """The last handler begins only when the first client says that it has its answer."""
     answered = threading.Event()

@@ -17,7 +17,7 @@ import socket
 import sys
 import time
 import warnings
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from fastloop._ffi import check, lib
 from fastloop.errors import FastloopError
@@ -61,7 +61,7 @@ class Processes(Crew):
         os.close(fd)
 
     def _fork(
-        self, listener: int, fd: int, leash: tuple[socket.socket, socket.socket], slot: object
+        self, listener: int, fd: int, leash: tuple[socket.socket, socket.socket], slot: Any
     ) -> int:
         """Forks. No signal comes before the child knows what to do about it."""
         flush()
@@ -140,8 +140,8 @@ class Processes(Crew):
         listener: int,
         fd: int,
         leash: tuple[socket.socket, socket.socket],
-        slot: object,
-        mask: object,
+        slot: Any,
+        mask: Any,
     ) -> NoReturn:
         """The life of a child. It never returns to what its parent was doing."""
         status = 1
@@ -150,7 +150,7 @@ class Processes(Crew):
             gc.freeze()  # what is the parent's is not looked at: it would be copied by that
             solo = self._settle(listener)
             lib.fl_tell_stats(solo.loop, slot)
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)  # type: ignore[arg-type]
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             solo.serve(fd, leash[1].fileno())
             status = 0
         except SystemExit as end:
