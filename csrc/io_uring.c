@@ -95,8 +95,8 @@ static void uring_driver_close(struct io *io)
 
 static int uring_driver_fileno(struct io *io)
 {
-    const struct completion *u = io->state;
-    return u->ring.fd;
+    struct completion *u = io->state;
+    return uring_news(&u->ring);
 }
 
 static int adopt(struct io *io, struct conns *t, struct conn *c)
@@ -167,6 +167,7 @@ static int await(struct io *io, struct conns *t, int timeout_ms)
     u->urgent = false;
     rc = uring_enter(&u->ring, 1, timeout_ms);
     t->stats.turns++;
+    uring_read_news(&u->ring);
     uring_finish_sends(io, t);
     return rc == -EBUSY || rc == -EAGAIN || rc == -ENOMEM ? 0 : rc;
 }
