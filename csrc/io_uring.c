@@ -133,13 +133,10 @@ static int watch_listener(struct io *io, struct conns *t, uint32_t listener, boo
 
 /* -- the turn -- */
 
-static int enable(struct io *io)
+static int enable(struct completion *u)
 {
-    struct completion *u = io->state;
     int rc = uring_enable(&u->ring);
     u->owner = getpid();
-    if (rc == 0 && !uring_poll(u, io->wake[0], POLLIN, tag_of(OP_WAKE, 0)))
-        rc = -ENOMEM;
     return rc;
 }
 
@@ -158,9 +155,11 @@ static int await(struct io *io, struct conns *t, int timeout_ms)
 {
     struct completion *u = io->state;
     uint32_t first, end;
-    int rc = u->ring.enabled ? 0 : enable(io);
+    int rc = u->ring.enabled ? 0 : enable(u);
     if (rc < 0)
         return rc;
+    if (unlikely(!u->hears))
+        u->hears = uring_poll(u, io->wake[0], POLLIN, tag_of(OP_WAKE, 0));
     uring_unseen(&u->ring, &first, &end);
     if (io->pending || first != end)
         timeout_ms = 0;
@@ -279,8 +278,10 @@ static void on_listener(struct io *io, struct conns *t, uint32_t listener, int r
     if (!l->watched || res == -ECANCELED) /* if it is watched again, then by another poll */
         return;
     io_accept(io, t, listener);
-    if (l->watched && !uring_poll(u, l->fd, POLLIN, tag_of(OP_LISTENER, listener)))
-        l->watched = false;
+    if (!l->watched || uring_poll(u, l->fd, POLLIN, tag_of(OP_LISTENER, listener)))
+        return;
+    l->watched = false; /* not for ever */
+    io->accept_after = t->now_us + URING_LOOK;
 }
 
 static void dispatch(struct io *io, struct conns *t, const struct uring_cqe *cqe)
@@ -292,7 +293,8 @@ static void dispatch(struct io *io, struct conns *t, const struct uring_cqe *cqe
     u->ops -= !(cqe->flags & URING_CQE_MORE);
     if (op == OP_WAKE) {
         io_drain_wake(io);
-        uring_poll(u, io->wake[0], POLLIN, tag_of(OP_WAKE, 0));
+        u->hears = uring_poll(u, io->wake[0], POLLIN, tag_of(OP_WAKE, 0));
+        u->urgent = true; /* the end of the loop may come next, which needs it in the kernel */
     } else if (op == OP_LISTENER) {
         on_listener(io, t, (uint32_t)cqe->user_data, cqe->res);
     } else {

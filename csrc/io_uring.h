@@ -47,6 +47,7 @@ struct completion {
     uint32_t busy;              /* connections with OP_RECEIVE */
     uint32_t scanned;           /* completions up to this were looked at for sends */
     uint32_t ops;               /* requests in the kernel, but for OP_CANCEL */
+    bool hears;                 /* the pipe is polled */
     bool urgent; /* there is something to be submitted that should not wait for handlers */
     pid_t owner;
 };

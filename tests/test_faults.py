@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 from client import Client, wait_for
-from conftest import backends
 from http_client import HttpClient, request
 from program import SANITIZED, Program
+
+from conftest import backends
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or shutil.which("cc") is None or SANITIZED,

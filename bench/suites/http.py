@@ -52,7 +52,12 @@ def cases(quick: bool) -> list[Case]:
         roster.nginx(),
         *_peers("json"),
     )
-    echo = (roster.floor("post"), roster.fastloop_http("echo"), roster.fastloop_http("echo", "io_uring"), *_peers("echo"))
+    echo = (
+        roster.floor("post"),
+        roster.fastloop_http("echo"),
+        roster.fastloop_http("echo", "io_uring"),
+        *_peers("echo"),
+    )
     floor, nginx = roster.FLOOR, roster.NGINX
     return [
         Case(
