@@ -89,6 +89,7 @@ static void uring_driver_close(struct io *io)
     /* Nobody can read the pipe when the kernel has ended the requests, of which one is for it. */
     if (waits)
         poll(&gone, 1, END_MS);
+    buf_free(&u->aside);
     free(u->slots);
     free(u);
 }
@@ -161,7 +162,7 @@ static int await(struct io *io, struct conns *t, int timeout_ms)
     if (unlikely(!u->hears))
         u->hears = uring_poll(u, io->wake[0], POLLIN, tag_of(OP_WAKE, 0));
     uring_unseen(&u->ring, &first, &end);
-    if (io->pending || first != end)
+    if (u->aside.len > 0 || first != end)
         timeout_ms = 0;
     u->urgent = false;
     rc = uring_enter(&u->ring, 1, timeout_ms);
@@ -320,23 +321,41 @@ static void look_for_idle(struct io *io, struct conns *t)
     io->tidy_after = u->busy > 0 ? t->now_us + URING_LOOK : 0;
 }
 
-void uring_deliver(struct io *io, struct conns *t, bool all)
+/* What was set aside comes first, being older. */
+static void deliver_aside(struct io *io, struct conns *t)
+{
+    struct completion *u = io->state;
+    size_t at = 0;
+    struct uring_cqe cqe;
+    while (at < u->aside.len && !io_batch_full(t)) {
+        memcpy(&cqe, u->aside.data + at, sizeof cqe);
+        at += sizeof cqe;
+        dispatch(io, t, &cqe);
+    }
+    buf_consume(&u->aside, at);
+    if (u->aside.len == 0)
+        buf_free(&u->aside);
+}
+
+static void deliver_all(struct io *io, struct conns *t)
 {
     struct completion *u = io->state;
     uint32_t first, end;
+    if (unlikely(u->aside.len > 0))
+        deliver_aside(io, t);
     uring_unseen(&u->ring, &first, &end);
-    while (first != end && (all || !io_batch_full(t))) {
+    while (first != end && u->aside.len == 0 && !io_batch_full(t)) {
         struct uring_cqe cqe = *uring_cqe(&u->ring, first++);
         dispatch(io, t, &cqe);
     }
     uring_publish(&u->ring);
     uring_seen(&u->ring, first);
-    io->pending = first != end;
+    io->pending = first != end || u->aside.len > 0;
 }
 
 static void deliver(struct io *io, struct conns *t)
 {
-    uring_deliver(io, t, false);
+    deliver_all(io, t);
     if (io->tidy_after != 0 && t->now_us >= io->tidy_after)
         look_for_idle(io, t);
 }
