@@ -64,28 +64,33 @@ def loops(kind: str, count: int, handler: str, framing: str) -> Contender:
     )
 
 
-def fastloop(handler: str, framing: str, *options: str) -> Contender:
+def _named(name: str, backend: str) -> str:
+    return name if backend == "auto" else f"{name} ({backend})"
+
+
+def fastloop(handler: str, framing: str, *options: str, backend: str = "auto") -> Contender:
     """Return fastloop serving a function of contenders/handlers.py."""
     target = f"{CONTENDERS / 'handlers.py'}:{handler}"
 
     def argv(port: int) -> list[str]:
         return [
-            *_fastloop("serve", target, "--framing", framing, *options),
+            *_fastloop("serve", target, "--framing", framing, "--backend", backend, *options),
             "--bind",
             f"tcp://127.0.0.1:{port}",
         ]
 
-    return Contender(FASTLOOP, argv)
+    return Contender(_named(FASTLOOP, backend), argv)
 
 
-def fastloop_http(handler: str) -> Contender:
+def fastloop_http(handler: str, backend: str = "auto") -> Contender:
     """Return fastloop serving HTTP with a function of contenders/handlers.py."""
     target = f"{CONTENDERS / 'handlers.py'}:{handler}"
 
     def argv(port: int) -> list[str]:
-        return [*_fastloop("serve", target), "--bind", f"http://127.0.0.1:{port}"]
+        serve = _fastloop("serve", target, "--backend", backend)
+        return [*serve, "--bind", f"http://127.0.0.1:{port}"]
 
-    return Contender(FASTLOOP, argv)
+    return Contender(_named(FASTLOOP, backend), argv)
 
 
 def fastloop_files() -> Contender:
@@ -97,17 +102,17 @@ def fastloop_files() -> Contender:
     return Contender(FASTLOOP, argv)
 
 
-def fastloop_kv() -> Contender:
+def fastloop_kv(backend: str = "auto") -> Contender:
     """Return the key-value example of fastloop."""
 
     def argv(port: int) -> list[str]:
         return [
-            *_fastloop("serve", "fastloop.examples.kv:handle"),
+            *_fastloop("serve", "fastloop.examples.kv:handle", "--backend", backend),
             "--bind",
             f"resp://127.0.0.1:{port}",
         ]
 
-    return Contender(FASTLOOP_KV, argv)
+    return Contender(_named(FASTLOOP_KV, backend), argv)
 
 
 def redis() -> Contender:

@@ -89,14 +89,15 @@ static void uring_driver_close(struct io *io)
     /* Nobody can read the pipe when the kernel has ended the requests, of which one is for it. */
     if (waits)
         poll(&gone, 1, END_MS);
+    buf_free(&u->aside);
     free(u->slots);
     free(u);
 }
 
 static int uring_driver_fileno(struct io *io)
 {
-    const struct completion *u = io->state;
-    return u->ring.fd;
+    struct completion *u = io->state;
+    return uring_news(&u->ring);
 }
 
 static int adopt(struct io *io, struct conns *t, struct conn *c)
@@ -133,13 +134,10 @@ static int watch_listener(struct io *io, struct conns *t, uint32_t listener, boo
 
 /* -- the turn -- */
 
-static int enable(struct io *io)
+static int enable(struct completion *u)
 {
-    struct completion *u = io->state;
     int rc = uring_enable(&u->ring);
     u->owner = getpid();
-    if (rc == 0 && !uring_poll(u, io->wake[0], POLLIN, tag_of(OP_WAKE, 0)))
-        rc = -ENOMEM;
     return rc;
 }
 
@@ -158,15 +156,18 @@ static int await(struct io *io, struct conns *t, int timeout_ms)
 {
     struct completion *u = io->state;
     uint32_t first, end;
-    int rc = u->ring.enabled ? 0 : enable(io);
+    int rc = u->ring.enabled ? 0 : enable(u);
     if (rc < 0)
         return rc;
+    if (unlikely(!u->hears))
+        u->hears = uring_poll(u, io->wake[0], POLLIN, tag_of(OP_WAKE, 0));
     uring_unseen(&u->ring, &first, &end);
-    if (io->pending || first != end)
+    if (u->aside.len > 0 || first != end)
         timeout_ms = 0;
     u->urgent = false;
     rc = uring_enter(&u->ring, 1, timeout_ms);
     t->stats.turns++;
+    uring_read_news(&u->ring);
     uring_finish_sends(io, t);
     return rc == -EBUSY || rc == -EAGAIN || rc == -ENOMEM ? 0 : rc;
 }
@@ -278,8 +279,10 @@ static void on_listener(struct io *io, struct conns *t, uint32_t listener, int r
     if (!l->watched || res == -ECANCELED) /* if it is watched again, then by another poll */
         return;
     io_accept(io, t, listener);
-    if (l->watched && !uring_poll(u, l->fd, POLLIN, tag_of(OP_LISTENER, listener)))
-        l->watched = false;
+    if (!l->watched || uring_poll(u, l->fd, POLLIN, tag_of(OP_LISTENER, listener)))
+        return;
+    l->watched = false; /* not for ever */
+    io->accept_after = t->now_us + URING_LOOK;
 }
 
 static void dispatch(struct io *io, struct conns *t, const struct uring_cqe *cqe)
@@ -291,7 +294,8 @@ static void dispatch(struct io *io, struct conns *t, const struct uring_cqe *cqe
     u->ops -= !(cqe->flags & URING_CQE_MORE);
     if (op == OP_WAKE) {
         io_drain_wake(io);
-        uring_poll(u, io->wake[0], POLLIN, tag_of(OP_WAKE, 0));
+        u->hears = uring_poll(u, io->wake[0], POLLIN, tag_of(OP_WAKE, 0));
+        u->urgent = true; /* the end of the loop may come next, which needs it in the kernel */
     } else if (op == OP_LISTENER) {
         on_listener(io, t, (uint32_t)cqe->user_data, cqe->res);
     } else {
@@ -317,23 +321,41 @@ static void look_for_idle(struct io *io, struct conns *t)
     io->tidy_after = u->busy > 0 ? t->now_us + URING_LOOK : 0;
 }
 
-void uring_deliver(struct io *io, struct conns *t, bool all)
+/* What was set aside comes first, being older. */
+static void deliver_aside(struct io *io, struct conns *t)
+{
+    struct completion *u = io->state;
+    size_t at = 0;
+    struct uring_cqe cqe;
+    while (at < u->aside.len && !io_batch_full(t)) {
+        memcpy(&cqe, u->aside.data + at, sizeof cqe);
+        at += sizeof cqe;
+        dispatch(io, t, &cqe);
+    }
+    buf_consume(&u->aside, at);
+    if (u->aside.len == 0)
+        buf_free(&u->aside);
+}
+
+static void deliver_all(struct io *io, struct conns *t)
 {
     struct completion *u = io->state;
     uint32_t first, end;
+    if (unlikely(u->aside.len > 0))
+        deliver_aside(io, t);
     uring_unseen(&u->ring, &first, &end);
-    while (first != end && (all || !io_batch_full(t))) {
+    while (first != end && u->aside.len == 0 && !io_batch_full(t)) {
         struct uring_cqe cqe = *uring_cqe(&u->ring, first++);
         dispatch(io, t, &cqe);
     }
     uring_publish(&u->ring);
     uring_seen(&u->ring, first);
-    io->pending = first != end;
+    io->pending = first != end || u->aside.len > 0;
 }
 
 static void deliver(struct io *io, struct conns *t)
 {
-    uring_deliver(io, t, false);
+    deliver_all(io, t);
     if (io->tidy_after != 0 && t->now_us >= io->tidy_after)
         look_for_idle(io, t);
 }

@@ -4,6 +4,7 @@
 #ifndef FL_IO_URING_H
 #define FL_IO_URING_H
 
+#include "buf.h"
 #include "io.h"
 #include "uring.h"
 
@@ -47,7 +48,9 @@ struct completion {
     uint32_t busy;              /* connections with OP_RECEIVE */
     uint32_t scanned;           /* completions up to this were looked at for sends */
     uint32_t ops;               /* requests in the kernel, but for OP_CANCEL */
-    bool urgent; /* there is something to be submitted that should not wait for handlers */
+    struct buf aside; /* struct uring_cqe: taken from the ring to make room, and not told yet */
+    bool hears;       /* the pipe is polled */
+    bool urgent;      /* there is something to be submitted that should not wait for handlers */
     pid_t owner;
 };
 
@@ -92,9 +95,6 @@ void uring_finish_sends(struct io *io, struct conns *t);
 void uring_sent(struct io *io, struct conns *t, struct conn *c, int res);
 
 /* -- io_uring.c -- */
-
-/* Looks at completions as long as there is room in the batch; or at all of them. */
-void uring_deliver(struct io *io, struct conns *t, bool all);
 
 /* Closes and frees a connection of which nothing is under way. */
 void uring_free_conn(struct conns *t, struct conn *c);

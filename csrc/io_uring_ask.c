@@ -15,7 +15,7 @@
 struct uring_sqe *uring_ask(struct completion *u, int opcode, int fd, uint64_t tag)
 {
     struct uring_sqe *sqe = uring_sqe(&u->ring);
-    if (unlikely(sqe == NULL) && u->ring.enabled) {
+    for (int i = 0; i < TRIES && unlikely(sqe == NULL) && u->ring.enabled; i++) {
         uring_enter(&u->ring, 0, 0);
         sqe = uring_sqe(&u->ring);
     }

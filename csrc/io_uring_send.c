@@ -13,6 +13,7 @@
 #if defined(__linux__)
 
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -111,6 +112,23 @@ static void take_back(struct io *io, struct conns *t)
     }
 }
 
+/* Makes room for completions that had none. They may not be told now: this may be in the middle of
+ * a batch. Returns false when memory is short. */
+static bool set_aside(struct completion *u)
+{
+    uint32_t first, end;
+    uring_unseen(&u->ring, &first, &end);
+    char *room = buf_room(&u->aside, (end - first) * sizeof(struct uring_cqe));
+    if (room == NULL)
+        return false;
+    for (; first != end; first++) {
+        memcpy(u->aside.data + u->aside.len, uring_cqe(&u->ring, first), sizeof(struct uring_cqe));
+        u->aside.len += sizeof(struct uring_cqe);
+    }
+    uring_seen(&u->ring, end);
+    return true;
+}
+
 void uring_finish_sends(struct io *io, struct conns *t)
 {
     struct completion *u = io->state;
@@ -118,15 +136,15 @@ void uring_finish_sends(struct io *io, struct conns *t)
         if (unlikely(u->ring.tail != uring_taken(&u->ring)))
             take_back(io, t);
         scan(io, t);
-        for (int i = 0; i < TRIES && unlikely(uring_overflown(&u->ring)); i++) {
-            uring_deliver(io, t, true); /* makes room for completions that had none */
+        for (int i = 0; i < TRIES && unlikely(uring_overflown(&u->ring)) && set_aside(u); i++) {
             uring_enter(&u->ring, 0, 0);
             scan(io, t);
         }
+        bool known = !uring_overflown(&u->ring);
         for (uint32_t i = 0; i < u->sends; i++) {
             struct conn *c = conn_at(t, u->sending[i]);
             if (c != NULL && (slot_of(u, c)->ops & OP_SEND))
-                uring_sent(io, t, c, c->state == CONN_DEAD ? 0 : (int)c->out.bytes);
+                uring_sent(io, t, c, known ? (int)c->out.bytes : -ENOMEM);
         }
         u->sends = 0;
     }

@@ -405,6 +405,7 @@ void fl_drain(fl_loop *l)
         if (c != NULL)
             conn_drain(t, c);
     }
+    io_submit(&l->io, t, false); /* the listeners are the caller's again */
 }
 
 int fl_alive(fl_loop *l, uint64_t id)

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -128,7 +129,7 @@ static int give_buffers(struct uring *r)
 static int make(struct uring *r)
 {
     struct uring_params p;
-    *r = (struct uring){.fd = -1};
+    *r = (struct uring){.fd = -1, .news = -1};
     int rc = set_up(r, &p);
     if (rc < 0)
         return rc;
@@ -188,7 +189,7 @@ static int try_out(void)
 
 int uring_open(struct uring *r)
 {
-    *r = (struct uring){.fd = -1};
+    *r = (struct uring){.fd = -1, .news = -1};
     int rc = try_out();
     if (rc < 0)
         return rc;
@@ -206,9 +207,11 @@ void uring_close(struct uring *r)
         munmap(r->sqes, r->sqes_size);
     if (r->fd >= 0)
         close(r->fd);
+    if (r->news >= 0)
+        close(r->news);
     if (r->buffers != NULL)
         munmap(r->buffers, BUFFERS_SIZE);
-    *r = (struct uring){.fd = -1};
+    *r = (struct uring){.fd = -1, .news = -1};
 }
 
 int uring_enable(struct uring *r)
@@ -261,6 +264,32 @@ void uring_seen(struct uring *r, uint32_t end)
 bool uring_overflown(const struct uring *r)
 {
     return __atomic_load_n(r->sq_flags, __ATOMIC_RELAXED) & URING_SQ_CQ_OVERFLOW;
+}
+
+int uring_news(struct uring *r)
+{
+    if (r->news >= 0)
+        return r->news;
+    int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (fd >= 0 && do_register(r, URING_REGISTER_EVENTFD, &fd, 1) < 0) {
+        close(fd);
+        return -1;
+    }
+    r->news = fd;
+    return fd;
+}
+
+/* Work that came before the reading may have been told by what was read; but then the flag for it
+ * was set before. */
+void uring_read_news(struct uring *r)
+{
+    uint64_t count;
+    if (r->news < 0 || read(r->news, &count, sizeof count) < 0)
+        return;
+    count = 1;
+    if ((__atomic_load_n(r->sq_flags, __ATOMIC_ACQUIRE) & URING_SQ_TASKRUN) &&
+        write(r->news, &count, sizeof count) < 0)
+        return; /* it is readable as it is */
 }
 
 /* -- buffers -- */

@@ -19,6 +19,7 @@ enum {
 
 struct uring {
     int fd;
+    int news; /* readable when there is something to be told; -1: nobody asked for it */
     bool enabled;
     void *rings; /* both queues, mapped from the kernel */
     size_t rings_size;
@@ -69,6 +70,14 @@ void uring_seen(struct uring *r, uint32_t end);
 
 /* Whether the kernel has completions that there was no room for: they come when it is entered. */
 bool uring_overflown(const struct uring *r);
+
+/* A descriptor that is readable from when the kernel has something to tell until uring_read_news().
+ * The ring's own will not do: what is only told when it is entered wakes nobody who waits for that.
+ * Returns it, or -1. */
+int uring_news(struct uring *r);
+
+/* What the last uring_enter() brought is seen to now: only what came since is news. */
+void uring_read_news(struct uring *r);
 
 /* A buffer that a completion names, and giving it back, which the kernel learns from
  * uring_publish(). */

@@ -1,7 +1,7 @@
 """Beside asyncio there is no second loop: a runtime as one more reader of the user's own.
 
-The poller's descriptor is itself pollable (epoll, kqueue, io_uring), so asyncio or uvloop waits for it among
-its others and a turn is a callback. Idle costs nothing: nobody polls.
+The backend has a descriptor that is itself pollable (epoll, kqueue, io_uring), so asyncio or uvloop
+waits for it among its others and a turn is a callback. Idle costs nothing: nobody polls.
 """
 
 from __future__ import annotations

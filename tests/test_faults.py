@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,12 +17,25 @@ from client import Client, wait_for
 from http_client import HttpClient, request
 from program import SANITIZED, Program
 
+from conftest import backends
+
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or shutil.which("cc") is None or SANITIZED,
     reason="preloads a library of its own, which is for glibc",
 )
 
-WAIT = {"epoll": "epoll_wait", "poll": "poll", "select": "select"}
+WAIT = {"epoll": "epoll_wait", "poll": "poll", "select": "select", "io_uring": "ring_enter"}
+
+
+def fitting(backend: str, faults: tuple[str, ...]) -> list[str]:
+    """The faults that can happen on a backend: io_uring sends without a call that could fail, so
+    there it is the submission that does.
+    """
+    named = [fault.format(wait=WAIT[backend]) for fault in faults]
+    if backend != "io_uring":
+        return named
+    return [each for each in named if not each.startswith("send:")] + ["ring_enter:EBUSY:5"]
+
 
 UPPER = "lambda connection, line: line.upper()"
 
@@ -76,7 +91,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("faults", FAULTS.values(), ids=FAULTS)
 def test_calls_that_fail(shim: Path, tmp_path: Path, backend: str, faults: tuple[str, ...]) -> None:
-    named = [fault.format(wait=WAIT[backend]) for fault in faults]
+    named = fitting(backend, faults)
     with failing(shim, tmp_path / "report", backend, *named) as program:
         clients: list[Client] = []
         wait_for(lambda: len(clients) == CLIENTS or admit(program, clients))
@@ -120,6 +135,29 @@ def test_allocations_that_fail(shim: Path, tmp_path: Path, backend: str, every: 
                     whole += answer == line.upper() * 2
         assert whole > 0
         wait_for(served, program, what="serving again")
+
+
+@pytest.mark.skipif("io_uring" not in backends(), reason="it works nowhere here")
+@pytest.mark.parametrize(("error", "why"), [("EPERM", "seccomp"), ("ENOSYS", "no such thing")])
+def test_a_kernel_that_refuses_io_uring(shim: Path, error: str, why: str) -> None:
+    """Another backend takes its place, and the log and `fastloop check` tell why."""
+    env = os.environ | {"LD_PRELOAD": str(shim), "FASTLOOP_FAULTS": f"ring_setup:{error}:1"}
+    code = (
+        "import fastloop, logging; logging.basicConfig()\n"
+        "with fastloop.Server(len, 'tcp://127.0.0.1:0', framing='line', backend='io_uring') as s:\n"
+        "    print(s.backend)"
+    )
+
+    def told(*args: str) -> str:
+        done = subprocess.run(
+            [sys.executable, *args], env=env, capture_output=True, text=True, check=True
+        )
+        return done.stdout + done.stderr
+
+    log = told("-c", code)
+    assert "epoll\n" in log
+    assert re.search(f"io_uring does not work here .*{why}.*: using epoll", log)
+    assert re.search(rf"^backend io_uring +no: .*{why}", told("-m", "fastloop", "check"), re.M)
 
 
 def served(program: Program) -> bool:
@@ -181,7 +219,7 @@ def test_http_while_calls_fail(
         + request("GET", "/stream")
         + request("GET", "/files/small")
     )
-    with failing_http(shim, tmp_path, backend, *faults) as (program, root):
+    with failing_http(shim, tmp_path, backend, *fitting(backend, faults)) as (program, root):
         for n in range(10):
             (root / "small").touch()  # is read again
             with HttpClient(program.port) as client:

@@ -14,7 +14,12 @@ def _case(name: str, title: str, framing: str, connections: int, depth: int, qui
     return Case(
         name,
         title,
-        (roster.floor(framing), roster.fastloop(framing, framing), *peers),
+        (
+            roster.floor(framing),
+            roster.fastloop(framing, framing),
+            roster.fastloop(framing, framing, backend="io_uring"),
+            *peers,
+        ),
         partial(
             client.load,
             what=client.echoing(framing),

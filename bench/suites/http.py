@@ -41,16 +41,23 @@ def cases(quick: bool) -> list[Case]:
     plaintext = (
         roster.floor("http", TEXT_TYPE, TEXT),
         roster.fastloop_http("plaintext"),
+        roster.fastloop_http("plaintext", "io_uring"),
         roster.nginx(),
         *_peers("plaintext"),
     )
     json = (
         roster.floor("http", JSON_TYPE, JSON),
         roster.fastloop_http("json"),
+        roster.fastloop_http("json", "io_uring"),
         roster.nginx(),
         *_peers("json"),
     )
-    echo = (roster.floor("post"), roster.fastloop_http("echo"), *_peers("echo"))
+    echo = (
+        roster.floor("post"),
+        roster.fastloop_http("echo"),
+        roster.fastloop_http("echo", "io_uring"),
+        *_peers("echo"),
+    )
     floor, nginx = roster.FLOOR, roster.NGINX
     return [
         Case(

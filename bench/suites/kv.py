@@ -14,7 +14,7 @@ REQUESTS = {1: 200_000, 16: 1_000_000, 64: 2_000_000}
 
 def cases(quick: bool) -> list[Case]:
     """Return the tables of this suite."""
-    contenders = (roster.redis(), roster.fastloop_kv())
+    contenders = (roster.redis(), roster.fastloop_kv(), roster.fastloop_kv("io_uring"))
     return [
         Case(
             f"{test}-{depth}",

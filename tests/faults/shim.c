@@ -18,6 +18,9 @@
  *     pread       pread() and preadv2()
  *     accept4     accept4()
  *     epoll_wait, poll, select
+ *     ring_setup, ring_enter
+ *                 io_uring_setup() and io_uring_enter(), made by syscall(); what a ring does is in the
+ *                 kernel and out of reach
  *     malloc      malloc(), calloc() and realloc() called from a library whose file name contains
  *                 "_core", so the interpreter's own allocations are left alone
  *
@@ -38,6 +41,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -48,13 +52,28 @@
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum call { READ, SEND, SENDFILE, PREAD, ACCEPT4, EPOLL_WAIT, POLL, SELECT, MALLOC, CALLS };
+enum call {
+    READ,
+    SEND,
+    SENDFILE,
+    PREAD,
+    ACCEPT4,
+    EPOLL_WAIT,
+    POLL,
+    SELECT,
+    RING_SETUP,
+    RING_ENTER,
+    MALLOC,
+    CALLS
+};
 
-static const char *const calls[CALLS] = {"read",       "send", "sendfile", "pread", "accept4",
-                                         "epoll_wait", "poll", "select",   "malloc"};
+static const char *const calls[CALLS] = {
+    "read", "send",   "sendfile",   "pread",      "accept4", "epoll_wait",
+    "poll", "select", "ring_setup", "ring_enter", "malloc"};
 
 enum { NO_FAULT = 0, SHORT = -1, MAX_RULES = 32 };
 
@@ -75,6 +94,9 @@ static const struct {
     {"ENOMEM", ENOMEM},
     {"EPROTO", EPROTO},
     {"EIO", EIO},
+    {"EPERM", EPERM},
+    {"ENOSYS", ENOSYS},
+    {"EBUSY", EBUSY},
 };
 
 struct rule {
@@ -274,6 +296,20 @@ int poll(struct pollfd *fds, nfds_t count, int timeout)
 int select(int count, fd_set *reads, fd_set *writes, fd_set *excepts, struct timeval *timeout)
 {
     return fault_for(SELECT) ? -1 : NEXT(select)(count, reads, writes, excepts, timeout);
+}
+
+long syscall(long number, ...)
+{
+    long a[6];
+    va_list rest;
+    va_start(rest, number);
+    for (int i = 0; i < 6; i++)
+        a[i] = va_arg(rest, long);
+    va_end(rest);
+    if ((number == SYS_io_uring_setup && fault_for(RING_SETUP)) ||
+        (number == SYS_io_uring_enter && fault_for(RING_ENTER)))
+        return -1;
+    return NEXT(syscall)(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
 /* -- the allocator -- */
