@@ -57,6 +57,7 @@ static const struct {
     {FL_EPROTO, "the peer broke the protocol"},
     {FL_ELIMIT, "a message over its maximum size"},
     {FL_EVALUE, "a reply of a type that this framing cannot send"},
+    {FL_ESPAWN, "no thread or process could be started for it"},
     {FL_EOUTBOX, "replies that do not fit the batch"},
     {FL_EFDLIMIT, "a descriptor beyond what this backend can watch"},
     {FL_EIDLE, "idle timeout"},

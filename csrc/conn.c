@@ -9,33 +9,38 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
-    PAGE = 256,            /* connections allocated at once */
+    PAGE_BITS = 8,         /* 2^n connections are allocated at once */
+    FEW_SLOTS = 64,        /* of the wheel of a loop with one connection */
     INDEX_BITS = 24,       /* of an id; the generation is above */
     GENERATIONS = 1 << 30, /* ids stay below 2^54 */
 };
 
 /* -- the table -- */
 
-int conns_init(struct conns *t, const fl_config *config)
+int conns_init(struct conns *t, const fl_config *config, uint64_t now_us)
 {
-    *t = (struct conns){.config = *config};
+    bool one = config->role == FL_ROLE_ONE;
+    *t = (struct conns){.config = *config, .now_us = now_us};
+    t->page_bits = one ? 0 : PAGE_BITS;
     list_init(&t->ready);
     wire_init(&t->wire);
     inbox_init(&t->inbox);
     t->scratch = malloc(CONN_SCRATCH + CONN_TAIL);
-    return t->scratch == NULL ? -ENOMEM : 0;
+    int rc = wheel_init(&t->wheel, now_us, one ? FEW_SLOTS : WHEEL_SLOTS);
+    return t->scratch == NULL ? -ENOMEM : rc;
 }
 
 uint32_t conns_places(const struct conns *t)
 {
-    return t->page_count * PAGE;
+    return t->page_count << t->page_bits;
 }
 
 static struct conn *place(const struct conns *t, uint32_t n)
 {
-    return &t->pages[n / PAGE][n % PAGE];
+    return &t->pages[n >> t->page_bits][n & ((1u << t->page_bits) - 1)];
 }
 
 void conns_free(struct conns *t)
@@ -51,6 +56,7 @@ void conns_free(struct conns *t)
         free(t->listeners[i]);
     free(t->listeners);
     free(t->scratch);
+    wheel_free(&t->wheel);
     peers_free(&t->peers);
     inbox_free(&t->inbox);
     wire_free(&t->wire);
@@ -58,18 +64,19 @@ void conns_free(struct conns *t)
 
 static bool more_places(struct conns *t)
 {
-    if ((t->page_count + 1) * PAGE > 1u << INDEX_BITS)
+    uint32_t size = 1u << t->page_bits;
+    if (conns_places(t) + size > 1u << INDEX_BITS)
         return false;
     struct conn **pages = realloc(t->pages, (t->page_count + 1) * sizeof(struct conn *));
     if (pages == NULL)
         return false;
     t->pages = pages;
-    struct conn *page = calloc(PAGE, sizeof *page);
+    struct conn *page = calloc(size, sizeof *page);
     if (page == NULL)
         return false;
     pages[t->page_count] = page;
-    for (int i = PAGE - 1; i >= 0; i--) {
-        page[i].index = t->page_count * PAGE + (uint32_t)i;
+    for (uint32_t i = size; i-- > 0;) {
+        page[i].index = conns_places(t) + i;
         page[i].next = t->free;
         t->free = &page[i];
     }
@@ -133,6 +140,25 @@ void conn_release(struct conns *t, struct conn *c)
     t->free = c;
     t->stats.connections--;
     t->stats.closed++;
+}
+
+/* -- elsewhere -- */
+
+void conn_away(struct conns *t, struct conn *c)
+{
+    c->state = CONN_AWAY;
+    wheel_remove(&t->wheel, &c->timer);
+}
+
+void conn_return(struct conns *t, struct conn *c, int fd, int why)
+{
+    const char *busy = conn_framing(t, c)->protocol->busy;
+    struct message m = {.status = 503, .data = busy == NULL ? "too busy" : busy};
+    m.len = busy == NULL ? 0 : (uint32_t)strlen(busy);
+    c->fd = fd;
+    c->state = CONN_OPEN;
+    t->stats.refused++;
+    conn_refuse(t, c, why, &m);
 }
 
 /* -- dying -- */

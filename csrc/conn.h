@@ -1,7 +1,7 @@
 /* conn.h -- connections: the table they live in (conn.c), and the steps of one: bytes in
  * (conn_in.c), bytes out and what comes next (conn_out.c), deadlines (conn_time.c). Level 3.
  *
- * A driver (io_ready.c) does the system calls and tells a connection what happened: bytes arrived,
+ * A driver (io.h) does the system calls and tells a connection what happened: bytes arrived,
  * bytes were sent, the peer closed, time is up. The connection frames, queues, and says what it
  * wants next. It never does I/O, so that every driver shares this one state machine.
  *
@@ -33,6 +33,7 @@ enum conn_state {
     CONN_ENDING, /* no more is read; closes when all is answered and sent */
     CONN_FINAL,  /* the same, and its last reply was said: messages behind that get none */
     CONN_LINGER, /* all is sent and our side is shut; what the peer still says is discarded */
+    CONN_AWAY,   /* served elsewhere, by a thread or a process; here it only keeps its place */
     CONN_DEAD,   /* waits for the end of the turn, when it is closed and freed */
 };
 
@@ -115,6 +116,7 @@ struct listener {
 struct conns {
     struct conn **pages;
     uint32_t page_count;
+    uint32_t page_bits; /* a page has 2^n places */
     struct conn *free;
     struct conn *dirty;
     struct conn *dead;
@@ -134,7 +136,8 @@ struct conns {
     char *scratch;   /* SCRATCH bytes: where reads go */
 };
 
-int conns_init(struct conns *t, const fl_config *config);
+/* Returns 0 or -ENOMEM: then conns_free() is still to be called. */
+int conns_init(struct conns *t, const fl_config *config, uint64_t now_us);
 void conns_free(struct conns *t);
 
 /* A new connection of a listener on this descriptor, which it owns from now on. NULL when memory is
@@ -145,6 +148,12 @@ uint64_t conn_id(const struct conn *c);
 
 /* The connection with this id if it is current and not dead, or NULL. */
 struct conn *conn_find(const struct conns *t, uint64_t id);
+
+/* It is served elsewhere from now on; its descriptor is no longer read here. */
+void conn_away(struct conns *t, struct conn *c);
+
+/* What was away could not be served there: it is turned away, on this descriptor. */
+void conn_return(struct conns *t, struct conn *c, int fd, int why);
 
 /* All connections by index: the n-th or NULL if that place is free; n < conns_places(). */
 uint32_t conns_places(const struct conns *t);

@@ -79,6 +79,8 @@ unsigned conn_wants(const struct conn *c)
     unsigned wants = c->flags & CONN_BLOCKED ? IO_WRITE : 0;
     if (c->flags & CONN_EOF)
         return wants;
+    if (c->state == CONN_AWAY)
+        return c->fd >= 0 ? IO_READ : 0; /* the end of who serves it */
     bool reads = conn_streams(c) ? (c->flags & CONN_MORE) && c->state == CONN_OPEN
                                  : conn_may_frame(c) && !(c->flags & CONN_PARKED);
     if (reads || c->state == CONN_LINGER)

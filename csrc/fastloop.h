@@ -26,6 +26,7 @@
 #define FL_ESTOP    -4106 /* the server is stopping */
 #define FL_EFULL    -4107 /* more file work is queued than file_queue allows */
 #define FL_EPEER    -4109 /* max_connections_per_address reached */
+#define FL_ESPAWN   -4111 /* no thread or process could be started for a connection */
 #define FL_ESLOW    -4108 /* a message took longer to arrive than it may */
 
 /* The inbox is a list of groups, tuples (kind, listener, ids, items). */
@@ -81,6 +82,13 @@ enum fl_want {
     FL_WANT_CLOSED = 4,
 };
 
+/* What a loop is for. */
+enum fl_role {
+    FL_ROLE_ALL,    /* accepts, and serves all its connections */
+    FL_ROLE_ACCEPT, /* accepts, counts and refuses, and hands over: fl_hand() */
+    FL_ROLE_ONE,    /* serves one connection: fl_adopt() */
+};
+
 typedef struct fl_loop fl_loop;
 
 typedef struct {
@@ -96,6 +104,7 @@ typedef struct {
     uint32_t file_threads;     /* that read files which are not in memory; 0: 4 */
     uint32_t file_queue;       /* jobs that may wait for them; 0: 1024 */
     uint64_t file_memory;      /* bytes of small static files that are kept; 0: 64 MiB */
+    int role;                  /* FL_ROLE_* */
 } fl_config;
 
 typedef struct {
@@ -144,8 +153,9 @@ fl_loop *fl_open(const fl_config *config, int *error);
  */
 void fl_free(fl_loop *loop);
 
-/* Serves a listening socket, which is borrowed until fl_free() or fl_drain(). Returns the
- * listener's number, from 0 on, or an error; -EINVAL for a framing that does not exist. */
+/* Serves a listening socket, which is borrowed until fl_free() or fl_drain(); -1: there is none,
+ * its connections come by fl_adopt(). Returns the listener's number, from 0 on, or an error;
+ * -EINVAL for a framing that does not exist. */
 int fl_listen(fl_loop *loop, int fd, const fl_listener *listener);
 
 /* HTTP: answers GET and HEAD of this path (as sent, without query) in C, with 200 and these bytes.
@@ -188,6 +198,35 @@ int fl_timeout(fl_loop *loop);
 
 /* Stops accepting, and closes every connection once its replies are sent. */
 void fl_drain(fl_loop *loop);
+
+/* -- handing over. A loop of FL_ROLE_ACCEPT tells of a new connection (FL_OPENED, if the listener
+ * wants that) and keeps its place, by which the limits are counted, until it ends elsewhere. -- */
+
+/* Gives away the descriptor of a connection. Returns it: it is the caller's; or -ENOTCONN. */
+int fl_hand(fl_loop *loop, uint64_t id);
+
+/* Watches a descriptor, the loop's from now on: when its other end closes, so does the connection
+ * (FL_CLOSED, if wanted). Returns 0 or -ENOTCONN: then it stays the caller's. */
+int fl_hold(fl_loop *loop, uint64_t id, int fd);
+
+/* It ended elsewhere. */
+void fl_left(fl_loop *loop, uint64_t id);
+
+/* It could not be handed over: takes the descriptor back, and tells the peer as the protocol does
+ * that there is no room. */
+void fl_return(fl_loop *loop, uint64_t id, int fd);
+
+/* A loop of FL_ROLE_ONE: serves this connection, as of that listener, and owns the descriptor from
+ * now on. `leash` (0: none; the caller's): when its other end closes, all is over at once. Returns
+ * 0, or an error: then the descriptor stays the caller's. */
+int fl_adopt(fl_loop *loop, int fd, int listener, int leash);
+
+/* Whether its connection is gone, and no timer and no file is waited for either. */
+int fl_over(fl_loop *loop);
+
+/* Counts from now on also there, for readers in other threads or, if the memory is shared, other
+ * processes: each number is valid by itself. NULL: no more. */
+void fl_tell_stats(fl_loop *loop, fl_stats *to);
 
 /* In the child of a fork(): closes the copies of descriptors, says nothing to any peer. */
 void fl_forget(fl_loop *loop);

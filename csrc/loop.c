@@ -1,10 +1,10 @@
-/* loop.c -- one thread, one poller, many connections: the turn, and the public API over it.
+/* loop.c -- one thread, one driver, many connections: the turn, and the public API over it.
  *
- * Read this file first. The way of a request: fl_step() -> io_turn() (io_ready.c: wait, read) ->
- * conn_arrived() (conn_in.c: frame into the inbox) -> Python -> fl_step() -> outbox_apply()
- * (outbox.c: replies to queues) -> io_flush() (io_ready.c: one send each). What C answers itself
- * (consts.c, site.c) turns back in conn_in.c. frame_*.c is how messages look, and poller_*.c how
- * waiting is done.
+ * Read this file first. The way of a request: fl_step() -> io_turn() (io.c; io_ready.c: wait, read)
+ * -> conn_arrived() (conn_in.c: frame into the inbox) -> Python -> fl_step() -> outbox_apply()
+ * (outbox.c: replies to queues) -> io_flush() (io.c; io_ready.c: one send each). What C answers
+ * itself (consts.c, site.c) turns back in conn_in.c. frame_*.c is how messages look, and poller_*.c
+ * how waiting is done.
  *
  * Invariants: only the thread that opened the loop comes here, but for fl_wake(). Connections are
  * freed in io_reap() alone, when no event of a turn is being looked at. */
@@ -15,25 +15,13 @@
 
 #include "clock.h"
 #include "consts.h"
-#include "fastloop.h"
-#include "io_ready.h"
+#include "loop.h"
 #include "outbox.h"
-#include "site.h"
 #include "sock.h"
 
 /* What a listener of HTTP answers without Python, beside files. */
 struct place {
     struct consts consts;
-};
-
-struct fl_loop {
-    struct conns conns;
-    struct io io;
-    struct heap timers; /* the user's */
-    struct files files;
-    struct site site;
-    const char *inbox; /* where the caller believes the inbox to be */
-    size_t inbox_size;
 };
 
 /* On a thread of the pool. */
@@ -52,7 +40,7 @@ fl_loop *fl_open(const fl_config *config, int *error)
         *error = -ENOMEM;
         return NULL;
     }
-    *error = conns_init(&l->conns, config);
+    *error = conns_init(&l->conns, config, clock_us());
     if (*error == 0)
         *error = io_open(&l->io, config->backend);
     if (*error == 0) {
@@ -70,9 +58,12 @@ fl_loop *fl_open(const fl_config *config, int *error)
     l->conns.files = &l->files;
     l->conns.site = &l->site;
     heap_init(&l->timers);
-    l->conns.now_us = clock_us();
-    wheel_init(&l->conns.wheel, l->conns.now_us);
     return l;
+}
+
+static int watch_listener(fl_loop *l, uint32_t listener, bool on)
+{
+    return l->io.driver->watch_listener(&l->io, &l->conns, listener, on);
 }
 
 static void close_all(fl_loop *l)
@@ -105,7 +96,7 @@ void fl_free(fl_loop *l)
         return;
     /* Listeners go on existing, so the poller must let go of them by name. */
     for (uint32_t i = 0; i < l->conns.listener_count; i++)
-        io_watch_listener(&l->io, &l->conns, i, false);
+        watch_listener(l, i, false);
     files_free(&l->files);
     close_all(l);
     release(l);
@@ -146,7 +137,7 @@ static int describe(struct conns *t, struct listener *l, const fl_listener *spec
 int fl_listen(fl_loop *l, int fd, const fl_listener *spec)
 {
     struct conns *t = &l->conns;
-    int rc = sock_adopt(fd);
+    int rc = fd < 0 ? 0 : sock_adopt(fd);
     if (rc < 0)
         return rc;
     struct listener **all = realloc(t->listeners, (t->listener_count + 1) * sizeof(void *));
@@ -166,7 +157,7 @@ int fl_listen(fl_loop *l, int fd, const fl_listener *spec)
     }
     all[n] = listener;
     t->listener_count++;
-    rc = io_watch_listener(&l->io, t, (uint32_t)n, l->io.accepting);
+    rc = fd < 0 ? 0 : watch_listener(l, (uint32_t)n, l->io.accepting);
     return rc < 0 ? rc : n;
 }
 
@@ -229,8 +220,9 @@ static int sooner(int a, int b)
 static int due(const fl_loop *l, uint64_t now)
 {
     int ms = sooner(wheel_timeout(&l->conns.wheel, now), heap_timeout(&l->timers, now));
-    if (l->io.accept_after != 0) {
-        uint64_t left = l->io.accept_after > now ? l->io.accept_after - now : 0;
+    uint64_t io = io_due(&l->io);
+    if (io != 0) {
+        uint64_t left = io > now ? io - now : 0;
         ms = sooner(ms, (int)(left / 1000 + 1));
     }
     return ms;
@@ -252,14 +244,41 @@ static void expire(fl_loop *l)
         inbox_timer(&t->inbox, slot);
 }
 
+static uint64_t unsent(const struct conns *t)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < conns_places(t); i++) {
+        const struct conn *c = conn_at(t, i);
+        bytes += c == NULL ? 0 : c->out.bytes;
+    }
+    return bytes;
+}
+
 static void send_all(fl_loop *l)
 {
     io_flush(&l->io, &l->conns);
     io_reap(&l->io, &l->conns);
 }
 
+/* Whoever reads these reads each as it is at some moment, and never half of it. */
+static void tell_stats(fl_loop *l)
+{
+    const fl_stats *s = &l->conns.stats;
+    fl_stats *to = l->told;
+    if (likely(to == NULL))
+        return;
+    __atomic_store_n(&to->messages, s->messages, __ATOMIC_RELAXED);
+    __atomic_store_n(&to->bytes_in, s->bytes_in, __ATOMIC_RELAXED);
+    __atomic_store_n(&to->bytes_out, s->bytes_out, __ATOMIC_RELAXED);
+    __atomic_store_n(&to->turns, s->turns, __ATOMIC_RELAXED);
+    __atomic_store_n(&to->crossings, s->crossings, __ATOMIC_RELAXED);
+    __atomic_store_n(&to->protocol_errors, s->protocol_errors, __ATOMIC_RELAXED);
+    __atomic_store_n(&to->unsent, unsent(&l->conns), __ATOMIC_RELAXED);
+}
+
 static intptr_t hand_over(fl_loop *l)
 {
+    tell_stats(l);
     struct inbox *in = &l->conns.inbox;
     if (!inbox_waiting(in))
         return 0;
@@ -283,8 +302,11 @@ intptr_t fl_step(fl_loop *l, const char *outbox, size_t len, int timeout_ms)
     int rc = outbox_apply(t, &l->timers, outbox, len);
     outbox_end(t);
     send_all(l);
+    tell_stats(l);
     if (rc < 0)
         return rc;
+    if (loop_over(l))
+        timeout_ms = 0;
     uint64_t until = timeout_ms < 0 ? UINT64_MAX : now + (uint64_t)timeout_ms * 1000;
     do {
         int left = until == UINT64_MAX ? -1 : (int)((until - now + 999) / 1000);
@@ -297,7 +319,7 @@ intptr_t fl_step(fl_loop *l, const char *outbox, size_t len, int timeout_ms)
         files_collect(&l->files);
         expire(l);
         send_all(l);
-    } while (!inbox_waiting(&t->inbox) && !l->io.woken && now < until);
+    } while (!inbox_waiting(&t->inbox) && !l->io.woken && now < until && !loop_over(l));
     return hand_over(l);
 }
 
@@ -334,14 +356,14 @@ int fl_wake_fd(fl_loop *l)
 
 int fl_fileno(fl_loop *l)
 {
-    return l->io.poller.ops->fileno(&l->io.poller);
+    return l->io.driver->fileno(&l->io);
 }
 
 int fl_timeout(fl_loop *l)
 {
     const struct conns *t = &l->conns;
-    if (t->dirty != NULL || !list_empty(&t->ready) || inbox_waiting(&t->inbox) ||
-        io_pending(&l->io) || files_left(&l->files))
+    if (t->dirty != NULL || !list_empty(&t->ready) || inbox_waiting(&t->inbox) || l->io.pending ||
+        files_left(&l->files))
         return 0;
     return due(l, clock_us());
 }
@@ -350,7 +372,7 @@ void fl_drain(fl_loop *l)
 {
     struct conns *t = &l->conns;
     for (uint32_t i = 0; i < t->listener_count; i++)
-        io_watch_listener(&l->io, t, i, false);
+        watch_listener(l, i, false);
     l->io.accepting = false;
     for (uint32_t i = 0; i < conns_places(t); i++) {
         struct conn *c = conn_at(t, i);
@@ -383,14 +405,16 @@ int fl_address(fl_loop *l, uint64_t id, int peer, char *out, size_t size)
 void fl_read_stats(fl_loop *l, fl_stats *out)
 {
     *out = l->conns.stats;
-    out->unsent = 0;
-    for (uint32_t i = 0; i < conns_places(&l->conns); i++) {
-        const struct conn *c = conn_at(&l->conns, i);
-        out->unsent += c == NULL ? 0 : c->out.bytes;
-    }
+    out->unsent = unsent(&l->conns);
+}
+
+void fl_tell_stats(fl_loop *l, fl_stats *to)
+{
+    l->told = to;
+    tell_stats(l);
 }
 
 const char *fl_backend(fl_loop *l)
 {
-    return l->io.poller.ops->name;
+    return l->io.backend;
 }

@@ -10,8 +10,9 @@
  * and the children of a node lie in two cache lines.
  *
  * Invariants: every filed item lies in a slot that time has still to pass; each bit of a slot that
- * is not empty is set. where[entries[i].slot] == i for all i. Ticks are compared by their
- * difference, so they may wrap. Everything is used by one thread. */
+ * is not empty is set, and one whose bit is clear may never have been written to.
+ * where[entries[i].slot] == i for all i. Ticks are compared by their difference, so they may wrap.
+ * Everything is used by one thread. */
 #include "timer.h"
 
 #include <errno.h>
@@ -20,22 +21,26 @@
 
 /* -- the wheel -- */
 
-enum { TICK_US = WHEEL_TICK_MS * 1000, SLOT_MASK = WHEEL_SLOTS - 1, WORD = 64 };
+enum { TICK_US = WHEEL_TICK_MS * 1000, WORD = 64 };
 
-_Static_assert((WHEEL_SLOTS & SLOT_MASK) == 0, "slots are found by a mask");
+_Static_assert((WHEEL_SLOTS & (WHEEL_SLOTS - 1)) == 0, "slots are found by a mask");
 
 static bool is_after(uint32_t a, uint32_t b)
 {
     return (int32_t)(a - b) > 0;
 }
 
-void wheel_init(struct wheel *w, uint64_t now_us)
+int wheel_init(struct wheel *w, uint64_t now_us, uint32_t slots)
 {
-    for (size_t i = 0; i < WHEEL_SLOTS; i++)
-        list_init(&w->slots[i]);
-    for (size_t i = 0; i < countof(w->occupied); i++)
-        w->occupied[i] = 0;
-    w->now = (uint32_t)(now_us / TICK_US);
+    *w = (struct wheel){.mask = slots - 1, .now = (uint32_t)(now_us / TICK_US)};
+    w->slots = malloc(slots * sizeof *w->slots);
+    return w->slots == NULL ? -ENOMEM : 0;
+}
+
+void wheel_free(struct wheel *w)
+{
+    free(w->slots);
+    w->slots = NULL;
 }
 
 uint32_t wheel_tick(uint64_t now_us, uint32_t after_ms)
@@ -48,9 +53,11 @@ uint32_t wheel_tick(uint64_t now_us, uint32_t after_ms)
 void wheel_file(struct wheel *w, struct wheel_item *item, uint32_t deadline)
 {
     /* A deadline that is over goes where time comes next, or it would wait for a whole turn. */
-    uint32_t slot = (is_after(deadline, w->now) ? deadline : w->now + 1) & SLOT_MASK;
+    uint32_t slot = (is_after(deadline, w->now) ? deadline : w->now + 1) & w->mask;
     item->deadline = deadline;
     list_remove(&item->link);
+    if (!(w->occupied[slot / WORD] & UINT64_C(1) << slot % WORD))
+        list_init(&w->slots[slot]);
     list_append(&w->slots[slot], &item->link);
     w->occupied[slot / WORD] |= UINT64_C(1) << slot % WORD;
 }
@@ -89,19 +96,20 @@ void wheel_expire(struct wheel *w, uint64_t now_us, struct link *expired)
         return;
     uint32_t first = w->now + 1;
     uint32_t passed = now - w->now;
-    if (passed > WHEEL_SLOTS)
-        passed = WHEEL_SLOTS;
+    if (passed > w->mask + 1)
+        passed = w->mask + 1;
     w->now = now;
     for (uint32_t i = 0; i < passed; i++)
-        pass_slot(w, (first + i) & SLOT_MASK, expired);
+        pass_slot(w, (first + i) & w->mask, expired);
 }
 
-/* Ticks from now to the next slot that holds something, 1 to WHEEL_SLOTS; 0 if none does. */
+/* Ticks from now to the next slot that holds something, 1 to all of them; 0 if none does. */
 static uint32_t next_slot(const struct wheel *w)
 {
     uint32_t ahead = 1;
-    while (ahead <= WHEEL_SLOTS) {
-        uint32_t slot = (w->now + ahead) & SLOT_MASK;
+    uint32_t slots = w->mask + 1;
+    while (ahead <= slots) {
+        uint32_t slot = (w->now + ahead) & w->mask;
         uint64_t bits = w->occupied[slot / WORD] >> slot % WORD;
         if (!bits) {
             ahead += WORD - slot % WORD;
@@ -109,7 +117,7 @@ static uint32_t next_slot(const struct wheel *w)
         }
         uint32_t skip = (uint32_t)__builtin_ctzll(bits);
         ahead += skip;
-        if (ahead <= WHEEL_SLOTS && !list_empty(&w->slots[slot + skip]))
+        if (ahead <= slots && !list_empty(&w->slots[slot + skip]))
             return ahead;
         ahead++;
     }

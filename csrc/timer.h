@@ -13,7 +13,7 @@
 
 enum {
     WHEEL_TICK_MS = 128,
-    WHEEL_SLOTS = 1024, /* a power of two; deadlines further off go round again */
+    WHEEL_SLOTS = 1024, /* the most, and a power of two; deadlines further off go round again */
 };
 
 struct wheel_item {
@@ -22,13 +22,16 @@ struct wheel_item {
 };
 
 struct wheel {
-    struct link slots[WHEEL_SLOTS];
+    struct link *slots; /* owned; one is written only when something is filed there */
+    uint32_t mask;      /* their number less one */
     uint64_t occupied[WHEEL_SLOTS / 64]; /* one bit a slot: may be set for an empty slot, never
                                             clear for one that is not */
     uint32_t now;                        /* the last tick that was expired */
 };
 
-void wheel_init(struct wheel *w, uint64_t now_us);
+/* With so many slots: a power of two, from 64 to WHEEL_SLOTS. Returns 0 or -ENOMEM. */
+int wheel_init(struct wheel *w, uint64_t now_us, uint32_t slots);
+void wheel_free(struct wheel *w);
 
 /* The tick at which `after_ms` from now is over, at least one tick from now. */
 uint32_t wheel_tick(uint64_t now_us, uint32_t after_ms);

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 from fastloop import native
 from fastloop.aio import fileno_of
 from fastloop.bind import Listener, listen
-from fastloop.config import Config
+from fastloop.config import PROCESS_PER_CONNECTION, THREAD_PER_CONNECTION, Config
+from fastloop.models.acceptor import Crew, check_handlers, open_acceptor
+from fastloop.models.processes import Processes
+from fastloop.models.threads import Threads
 from fastloop.route import Route
 from fastloop.runtime import Runtime
 from fastloop.services import Service
@@ -15,6 +18,12 @@ from fastloop.workers import Workers
 
 if TYPE_CHECKING:
     from fastloop.server import Server
+
+
+CREWS: dict[str, type[Crew]] = {
+    THREAD_PER_CONNECTION: Threads,
+    PROCESS_PER_CONNECTION: Processes,
+}
 
 
 class Assembly:
@@ -27,6 +36,9 @@ class Assembly:
         self.runtimes: list[Runtime] = []
         self.workers: Workers | None = None
         self.is_async = any(service.is_async for service in services)
+        self.crew: Crew | None = None  # serves the connections, if the runtime does not itself
+        if config.model in CREWS:
+            check_handlers(self)
 
     def open(self, server: Server) -> None:
         """Listens. Raises ConfigError or OSError, with nothing left open."""
@@ -35,6 +47,11 @@ class Assembly:
             for service in self.services:
                 listener = listen(service.bind, backlog=config.backlog, threads=config.threads)
                 self.listeners.append(listener)
+            crew_of = CREWS.get(config.model)
+            if crew_of is not None:
+                self.crew = crew_of(self, server)
+                self.runtimes.append(open_acceptor(self, server, self.crew))
+                return
             self.workers = Workers(config.blocking) if config.blocking else None
             for thread in range(config.threads):
                 self.runtimes.append(self._runtime(server, thread))
@@ -55,6 +72,10 @@ class Assembly:
             runtime.free()
             raise
         return runtime
+
+    def audience(self) -> list[Runtime]:
+        """The loops of all connections. Raises FastloopError where they cannot be reached."""
+        return self.runtimes if self.crew is None else self.crew.audience()
 
     def close(self) -> None:
         """Closes everything; no thread may turn a runtime any more."""

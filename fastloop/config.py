@@ -29,6 +29,13 @@ log = logging.getLogger("fastloop")
 
 PREFIX = "FASTLOOP_"
 
+EVENT_LOOP = "event-loop"
+THREAD_PER_CONNECTION = "thread-per-connection"
+PROCESS_PER_CONNECTION = "process-per-connection"
+
+# What a connection needs: its socket; in a thread of its own also the two ends of a pipe.
+FILES = {EVENT_LOOP: 1, THREAD_PER_CONNECTION: 3, PROCESS_PER_CONNECTION: 1}
+
 # Descriptors left to the program itself: its files, pollers, wake-up pipes and listeners.
 RESERVED_FILES = 64
 
@@ -44,6 +51,13 @@ class Config:
         choice("auto", "epoll", "kqueue", "poll", "select"),
         "NAME",
         "how to wait for sockets: auto (the best that works here), epoll, kqueue, poll or select",
+    )
+    model: str = option(
+        EVENT_LOOP,
+        choice(EVENT_LOOP, THREAD_PER_CONNECTION, PROCESS_PER_CONNECTION),
+        "NAME",
+        "what serves connections: event-loop (each loop serves all of its own), or"
+        " thread-per-connection or process-per-connection",
     )
     threads: int = option(1, count(1, 256), "N", "event loops, each in a thread of its own")
     blocking: int = option(
@@ -152,6 +166,12 @@ class Config:
                 f"low_water={self.low_water} is above high_water={self.high_water}: reading would"
                 " never go on"
             )
+        for name, none in (("threads", 1), ("blocking", 0)):
+            if self.model != EVENT_LOOP and getattr(self, name) != none:
+                raise ConfigError(
+                    f"{name}={getattr(self, name)} is for event loops, and model={self.model!r} has"
+                    f" none to share: leave {name} out, or use model={EVENT_LOOP!r}"
+                )
 
     @classmethod
     def load(cls, config: str | os.PathLike[str] | None = None, **given: Any) -> "Config":
@@ -177,9 +197,9 @@ class Config:
     def fitted(self, *, explicit: bool = True) -> "Config":
         """The same with max_connections below the process's limit of open files, and a log line."""
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if limit == resource.RLIM_INFINITY or self.max_connections <= limit - RESERVED_FILES:
+        allowed = max(1, (limit - RESERVED_FILES) // FILES[self.model])
+        if limit == resource.RLIM_INFINITY or self.max_connections <= allowed:
             return self
-        allowed = max(1, limit - RESERVED_FILES)
         log.log(
             logging.WARNING if explicit else logging.INFO,
             "max_connections is %d, not %d: this process may open %d files (see ulimit -n)",

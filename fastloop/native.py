@@ -9,12 +9,15 @@ from fastloop._ffi import check, ffi, lib
 from fastloop.config import Config
 from fastloop.framing import Framing
 from fastloop.http.static import Constant, Hole, Static
-from fastloop.options import GIB
+from fastloop.options import GIB, KIB
+
+_ONE_MEMORY = 256 * KIB  # of files, for each connection that has a loop of its own
 
 
-def open_loop(config: Config) -> Any:
+def open_loop(config: Config, role: int = lib.FL_ROLE_ALL) -> Any:
     """A new ``fl_loop``. Raises OSError for a backend that does not work here."""
-    backend = ffi.new("char[]", config.backend.encode())
+    one = role == lib.FL_ROLE_ONE
+    backend = ffi.new("char[]", b"block" if one else config.backend.encode())
     error = ffi.new("int *")
     c = ffi.new("fl_config *")
     c.backend = backend
@@ -26,12 +29,13 @@ def open_loop(config: Config) -> Any:
     c.high_water = config.high_water
     c.low_water = config.low_water
     c.max_unsent = config.max_unsent
-    c.file_threads = max(1, config.file_threads // config.threads)
+    c.file_threads = 1 if one else max(1, config.file_threads // config.threads)
     c.file_queue = config.file_queue
-    c.file_memory = config.file_memory // config.threads
+    c.file_memory = min(config.file_memory, _ONE_MEMORY) if one else config.file_memory // config.threads
+    c.role = role
     loop = lib.fl_open(c, error)
     if loop == ffi.NULL:
-        check(error[0], f"opening backend {config.backend}")
+        check(error[0], "opening a loop" if one else f"opening backend {config.backend}")
     return loop
 
 

@@ -15,6 +15,7 @@ _ADVICE = {
     lib.FL_EFILES: "connections were refused for now; raise the limit (ulimit -n) or lower "
     "max_connections",
     lib.FL_EBUSY: "connections were refused; raise max_connections if the machine has room",
+    lib.FL_ESPAWN: "refused; the line above says why",
     lib.FL_ESTALL: "closed; see write_timeout",
     lib.FL_EUNSENT: "closed; see max_unsent",
     lib.FL_EPEER: "connections were refused; raise max_connections_per_address if they are right",

@@ -78,6 +78,8 @@ class Posting:
     def _run_posted(self) -> None:
         self._awake = False  # before the queue is looked at: who posts from now on wakes again
         for _ in range(len(self._posted)):
+            if not self._posted:  # what was called has turned the loop itself
+                break
             function, args = self._posted.popleft()
             self.call_user(function, *args)
 

@@ -79,7 +79,7 @@ class Runtime(Posting):
         """This thread turns it from now on."""
         self.thread = get_ident()
         self.turning = True
-        _turned().append(self)
+        turned().append(self)
 
     def end(self) -> None:
         """Nobody turns it any more: who still waits for an answer gets it, or an error."""
@@ -87,8 +87,8 @@ class Runtime(Posting):
             self.turning = False
         self.waits.close()
         self._run_posted()
-        if self in _turned():
-            _turned().remove(self)
+        if self in turned():
+            turned().remove(self)
 
     def turn(self, timeout_ms: int) -> None:
         """One turn; waits at most so long for something to do (-1: no limit)."""
@@ -230,7 +230,7 @@ class Runtime(Posting):
 _local = local()
 
 
-def _turned() -> list[Runtime]:
+def turned() -> list[Runtime]:
     """The runtimes that this thread turns: several, if it runs asyncio."""
     if not hasattr(_local, "runtimes"):
         _local.runtimes = []
@@ -240,7 +240,7 @@ def _turned() -> list[Runtime]:
 
 def here() -> Runtime | None:
     """A runtime that this thread turns, if there is one."""
-    return next(iter(_turned()), None)
+    return next(iter(turned()), None)
 
 
 _runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()

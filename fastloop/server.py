@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from fastloop.aio import AsyncioTurns, loop_factory
 from fastloop.assembly import Assembly
-from fastloop.config import Config
+from fastloop.config import EVENT_LOOP, Config
 from fastloop.dispatch import Tasks
 from fastloop.errors import ConfigError, FastloopError
 from fastloop.runtime import Runtime
@@ -88,6 +88,10 @@ class Server(Telling):
 
     async def serve(self) -> None:
         """Listens and serves on the running asyncio loop until ``stop`` or cancellation."""
+        if self.config.model != EVENT_LOOP:
+            raise ConfigError(
+                f"model={self.config.model!r} does not run on an asyncio loop: use run() or start()"
+            )
         if self.config.threads != 1:
             raise ConfigError("threads needs a loop of its own in each: use run() or start()")
         self._attended = True
@@ -103,6 +107,7 @@ class Server(Telling):
         ``drain`` defaults to the option drain_timeout; 0 closes at once. From a handler this
         returns at once; from elsewhere it waits until the background threads ended. Twice is fine.
         """
+        self._at_large("stop()")
         seconds = self.config.drain_timeout if drain is None else drain
         for runtime in self._runtimes:
             if runtime.loop is not None and runtime.running:
@@ -118,7 +123,12 @@ class Server(Telling):
         """Whether this thread cannot wait for the end, since that waits for it."""
         own = {thread.ident for thread in self._threads} | {r.thread for r in self._runtimes}
         workers = self._assembly.workers
-        return ident in own or (workers is not None and workers.has(ident))
+        crew = self._assembly.crew
+        return (
+            ident in own
+            or (workers is not None and workers.has(ident))
+            or (crew is not None and crew.has(ident))
+        )
 
     def __enter__(self) -> Self:
         return self.start()
@@ -141,16 +151,24 @@ class Server(Telling):
             try:
                 self._turns(runtime)
             except BaseException as error:
-                self._failure = error
-                log.critical("a loop thread ended", exc_info=error)
-                for other in self._runtimes:
-                    other.stop()
+                self.fail(error)
 
         name = f"fastloop-{len(self._threads)}"
         thread = threading.Thread(target=body, name=name, daemon=True)
         self._threads.append(thread)
         runtime.expect()
         thread.start()
+
+    def fail(self, error: BaseException) -> None:
+        """A thread of the server ended by this: the others stop, and ``run`` raises it."""
+        self._failure = error
+        log.critical("a loop thread ended", exc_info=error)
+        for other in self._runtimes:
+            other.stop()
+
+    def confine(self) -> None:
+        """In a child process, which serves one connection: this is no longer the whole server."""
+        self._confined = True
 
     def _turns(self, runtime: Runtime) -> None:
         if not self._assembly.is_async:

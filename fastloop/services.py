@@ -17,7 +17,7 @@ from fastloop.http.app import App
 from fastloop.http.router import Router
 from fastloop.route import Dispatch, Route
 from fastloop.slices import in_turn
-from fastloop.workers import Workers
+from fastloop.workers import Works
 
 if TYPE_CHECKING:
     from fastloop.runtime import Runtime
@@ -34,12 +34,17 @@ class Service:
     handler: Handler | App
 
     @property
+    def streams(self) -> bool:
+        """Whether any handler takes bodies as they arrive."""
+        return isinstance(self.handler, App) and self.handler.stream
+
+    @property
     def is_async(self) -> bool:
         """Whether it needs an asyncio loop."""
         return self.handler.is_async
 
     def listen(
-        self, runtime: Runtime, listener: Listener, fd: int, config: Config, workers: Workers | None
+        self, runtime: Runtime, listener: Listener, fd: int, config: Config, workers: Works | None
     ) -> Route:
         """Serves one listening socket in one runtime."""
         app = self.handler if isinstance(self.handler, App) else None
@@ -62,7 +67,19 @@ class Service:
                 native.leave(runtime.loop, number, hole)
         return route
 
-    def _route(self, runtime: Runtime, workers: Workers | None) -> Route:
+    def accept(self, runtime: Runtime, listener: Listener, fd: int, config: Config) -> None:
+        """Takes the connections of a listening socket in for others to serve."""
+        native.listen(
+            runtime.loop,
+            fd,
+            self.framing,
+            config,
+            lib.FL_WANT_OPENED | lib.FL_WANT_CLOSED,
+            stream=False,
+            what=f"listening on {listener.address}",
+        )
+
+    def _route(self, runtime: Runtime, workers: Works | None) -> Route:
         if isinstance(self.handler, App):
             return self.handler.route(runtime, workers)
         return Route(self.handler, dispatch_of(self.handler, workers))
@@ -133,7 +150,7 @@ def _framing(spec: str | Framing | None, bind: Bind, config: Config) -> Framing:
     return of(spec, max=config.max_message)
 
 
-def dispatch_of(handler: Handler, workers: Workers | None) -> Dispatch:
+def dispatch_of(handler: Handler, workers: Works | None) -> Dispatch:
     """How the batches of this handler are run."""
     if handler.is_async:
         return dispatch.OnAsyncio()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -11,7 +10,7 @@ from fastloop.assembly import Assembly
 from fastloop.connection import Connection
 from fastloop.crossing import MARK
 from fastloop.errors import ConfigError, FastloopError
-from fastloop.runtime import Runtime
+from fastloop.runtime import Runtime, turned
 from fastloop.stats import Stats
 from fastloop.timers import Timer
 
@@ -20,6 +19,7 @@ class Telling:
     """The part of a Server that is of use while it runs."""
 
     _assembly: Assembly
+    _confined = False  # to one connection, in a child process that serves nothing else
 
     @property
     def _runtimes(self) -> list[Runtime]:
@@ -46,7 +46,11 @@ class Telling:
         return str(ffi.string(lib.fl_backend(self._first().loop)), "ascii")
 
     def stats(self) -> Stats:
-        """Counters since the start, summed over the threads."""
+        """Counters since the start, summed over all threads and processes that serve it.
+
+        Raises FastloopError in a process that serves one connection.
+        """
+        self._at_large("stats()")
         return Stats.total(runtime.ask(runtime.stats) for runtime in self._runtimes)
 
     # -- what may be said to it, from any thread --
@@ -58,11 +62,17 @@ class Telling:
 
     def _here(self) -> Runtime:
         """The runtime of this thread if it has one, else the first."""
-        current = threading.get_ident()
-        for runtime in self._runtimes:
-            if runtime.thread == current and runtime.loop is not None:
+        for runtime in turned():
+            if runtime.server is self and runtime.loop is not None:
                 return runtime
         return self._first()
+
+    def _at_large(self, what: str) -> None:
+        if self._confined:
+            raise FastloopError(
+                f"{what} is of the server, and this process serves one connection of it: use"
+                " --model event-loop or thread-per-connection"
+            )
 
     def call_later(self, seconds: float, function: Callable[..., Any], *args: Any) -> Timer:
         """Calls ``function(*args)`` on a loop's thread after so many seconds; see Timer."""
@@ -79,10 +89,16 @@ class Telling:
         to: Iterable[Connection] | None = None,
         exclude: Connection | None = None,
     ) -> None:
-        """Sends a value to these connections, or to all; encoded once, shared by all receivers."""
-        groups: dict[Runtime, list[int] | None] = dict.fromkeys(self._runtimes, None)
-        if to is not None:
-            groups = {}
+        """Sends a value to these connections, or to all; encoded once, shared by all receivers.
+
+        With a thread for each connection it is encoded for each. Raises FastloopError with a
+        process for each, which nothing can be shared with.
+        """
+        groups: dict[Runtime, list[int] | None] = {}
+        if to is None:
+            self._at_large("broadcast()")
+            groups = dict.fromkeys(self._assembly.audience(), None)
+        else:
             for connection in to:
                 ids = groups.setdefault(connection._runtime, [])
                 assert ids is not None

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Future
 from itertools import count
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from fastloop._ffi import lib
@@ -76,11 +77,22 @@ class Waits:
                 del self._ends[id]
 
     def wait(self, question: Callable[..., None], *args: Any) -> Any:
-        """The answer to one of these, in another thread."""
+        """The answer to one of these, in another thread; or, where the loop serves one connection
+        alone and its own thread may wait, by turning the loop.
+        """
+        if self._runtime.thread == get_ident():
+            return self._turn_until(question, *args)
         answer: Future[Any] = Future()
         if not self._runtime.post_while_turning(question, *args, answer.set_result):
             return lib.FL_ESTOP
         return answer.result()
+
+    def _turn_until(self, question: Callable[..., None], *args: Any) -> Any:
+        answers: list[Any] = []
+        question(*args, answers.append)
+        while not answers and self._runtime.running:
+            self._runtime.turn(-1)
+        return answers[0] if answers else lib.FL_ESTOP
 
     def _open(self, call: Call) -> bool:
         if self._over:

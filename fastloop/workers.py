@@ -6,8 +6,16 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock, get_ident
+from typing import Protocol
 
 Job = Callable[[], None]
+
+
+class Works(Protocol):
+    """What runs jobs that may wait; jobs of one connection run in order."""
+
+    def submit(self, connection: int, job: Job, /) -> None:
+        """Runs the job when the earlier ones of this connection are done."""
 
 
 class Workers:

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from fastloop.config import Config
+from fastloop.config import EVENT_LOOP, Config
 from fastloop.dispatch import whole_batch
 from fastloop.errors import ConfigError
 from fastloop.handlers import Handler, is_async, is_batch, is_stream
@@ -20,7 +20,7 @@ from fastloop.slices import in_turn
 
 if TYPE_CHECKING:
     from fastloop.runtime import Runtime
-    from fastloop.workers import Workers
+    from fastloop.workers import Works
 
 
 class App:
@@ -83,7 +83,8 @@ class App:
 
     def _check(self) -> None:
         for endpoint in self.endpoints:
-            if endpoint.stream and not endpoint.is_async and not self.config.blocking:
+            may_wait = self.config.blocking or self.config.model != EVENT_LOOP
+            if endpoint.stream and not endpoint.is_async and not may_wait:
                 raise ConfigError(
                     f"the handler {endpoint.name} reads its body as it arrives, which would hold up"
                     " everybody else: declare it with `async def`, or give it threads by blocking=N"
@@ -106,7 +107,7 @@ class App:
         """Whether any handler takes bodies as they arrive."""
         return any(endpoint.stream for endpoint in self.endpoints)
 
-    def route(self, runtime: Runtime, workers: Workers | None) -> Route:
+    def route(self, runtime: Runtime, workers: Works | None) -> Route:
         """What serves it in one runtime."""
         answers = Answers(runtime, self.table, debug=self.config.debug)
         message: Callable[..., Any]

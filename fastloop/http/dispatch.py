@@ -18,7 +18,7 @@ from fastloop.http.pumps import OnLoop, pump, pump_in_thread
 from fastloop.http.request import Request
 from fastloop.http.table import Endpoint, Found
 from fastloop.slices import SLICE_SECONDS
-from fastloop.workers import Workers
+from fastloop.workers import Works
 
 if TYPE_CHECKING:
     from fastloop.route import Route
@@ -29,7 +29,7 @@ class Various(Tasks):
     """Runs each request as its handler needs: at once, as a task, or in a worker thread."""
 
     def __init__(
-        self, answers: Answers, only: Endpoint | None, workers: Workers | None, *, asyncio: bool
+        self, answers: Answers, only: Endpoint | None, workers: Works | None, *, asyncio: bool
     ) -> None:
         """``only`` is the handler where there is no router; ``asyncio``: there is a loop of it."""
         super().__init__()

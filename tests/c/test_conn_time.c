@@ -20,8 +20,7 @@ static void begin(bool stream)
         .write_timeout_ms = 30 * SECOND,
         .high_water = 1 << 20,
     };
-    CHECK_INT(conns_init(&t, &config), 0);
-    wheel_init(&t.wheel, 0);
+    CHECK_INT(conns_init(&t, &config, 0), 0);
     CHECK_INT(inbox_group(&t.inbox, FL_WANT_IDS), 0);
     t.listeners = malloc(sizeof *t.listeners);
     struct listener *l = calloc(1, sizeof *l);

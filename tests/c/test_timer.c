@@ -32,14 +32,15 @@ struct model {
     uint64_t seed;
 };
 
-static struct model *model_new(uint64_t seed, uint64_t now_us)
+static struct model *model_new(uint64_t seed, uint64_t now_us, uint32_t slots)
 {
     struct model *m = calloc(1, sizeof(*m));
     if (!m)
         abort();
     m->seed = seed;
     m->now_us = now_us;
-    wheel_init(&m->wheel, now_us);
+    if (wheel_init(&m->wheel, now_us, slots) < 0)
+        abort();
     for (int i = 0; i < ITEMS; i++)
         list_init(&m->items[i].link);
     return m;
@@ -121,9 +122,9 @@ static void model_operation(struct model *m)
     }
 }
 
-static void run_model(uint64_t seed, uint64_t now_us)
+static void run_model(uint64_t seed, uint64_t now_us, uint32_t slots)
 {
-    struct model *m = model_new(seed, now_us);
+    struct model *m = model_new(seed, now_us, slots);
     for (int round = 0; round < 4000; round++) {
         for (uint32_t n = random_below(&m->seed, 4); n > 0; n--)
             model_operation(m);
@@ -132,16 +133,19 @@ static void run_model(uint64_t seed, uint64_t now_us)
             !CHECK(model_advance(m, random_below(&m->seed, long_step ? 300000000 : 500000))))
             break;
     }
+    wheel_free(&m->wheel);
     free(m);
 }
 
 static void test_wheel_against_model(void)
 {
-    run_model(1, 0);
-    run_model(2, 123456789);
-    run_model(3, UINT64_C(0xFFFFFF00) * TICK_US);  /* the 32-bit ticks wrap on the way */
-    run_model(4, (UINT64_C(1) << 31) * TICK_US);   /* ... and so does their sign */
-    run_model(5, UINT64_C(0x1FFFFFF00) * TICK_US); /* more than 32 bits of ticks */
+    run_model(1, 0, WHEEL_SLOTS);
+    run_model(2, 123456789, WHEEL_SLOTS);
+    run_model(3, UINT64_C(0xFFFFFF00) * TICK_US,
+              WHEEL_SLOTS);                                   /* the 32-bit ticks wrap on the way */
+    run_model(4, (UINT64_C(1) << 31) * TICK_US, WHEEL_SLOTS); /* ... and so does their sign */
+    run_model(5, UINT64_C(0x1FFFFFF00) * TICK_US, WHEEL_SLOTS); /* more than 32 bits of ticks */
+    run_model(6, 123456789, 64);
 }
 
 static void test_tick_is_never_early(void)
@@ -158,7 +162,7 @@ static void test_tick_is_never_early(void)
 
 static void test_wheel_timeout(void)
 {
-    struct model *m = model_new(1, 5 * TICK_US);
+    struct model *m = model_new(1, 5 * TICK_US, WHEEL_SLOTS);
     struct wheel *w = &m->wheel;
     CHECK_INT(wheel_timeout(w, m->now_us), -1);
 
@@ -179,12 +183,13 @@ static void test_wheel_timeout(void)
         model_file(m, 0, ahead * WHEEL_TICK_MS);
         CHECK_INT(wheel_timeout(w, m->now_us), ahead * WHEEL_TICK_MS);
     }
+    wheel_free(&m->wheel);
     free(m);
 }
 
 static void test_wheel_is_lazy(void)
 {
-    struct model *m = model_new(1, 0);
+    struct model *m = model_new(1, 0, WHEEL_SLOTS);
     model_file(m, 0, 2 * WHEEL_TICK_MS);
     model_renew(m, 0, 50 * WHEEL_TICK_MS);
     CHECK_INT(wheel_timeout(&m->wheel, 0), 2 * WHEEL_TICK_MS); /* the store moved nothing */
@@ -195,12 +200,13 @@ static void test_wheel_is_lazy(void)
     CHECK(m->filed[0]);
     CHECK(model_advance(m, 1));
     CHECK(!m->filed[0]);
+    wheel_free(&m->wheel);
     free(m);
 }
 
 static void test_wheel_earlier_deadline(void)
 {
-    struct model *m = model_new(1, 0);
+    struct model *m = model_new(1, 0, WHEEL_SLOTS);
     model_file(m, 0, 50 * WHEEL_TICK_MS);
     model_file(m, 0, 2 * WHEEL_TICK_MS); /* filed again: it is in one place only */
     CHECK(model_advance(m, 2 * TICK_US));
@@ -212,12 +218,13 @@ static void test_wheel_earlier_deadline(void)
     CHECK_INT(wheel_timeout(&m->wheel, m->now_us), WHEEL_TICK_MS);
     CHECK(model_advance(m, TICK_US));
     CHECK(!m->filed[1]);
+    wheel_free(&m->wheel);
     free(m);
 }
 
 static void test_wheel_far_deadline(void)
 {
-    struct model *m = model_new(1, 77 * TICK_US);
+    struct model *m = model_new(1, 77 * TICK_US, WHEEL_SLOTS);
     model_file(m, 0, 3 * WHEEL_SLOTS * WHEEL_TICK_MS); /* three turns: the slot of now itself */
     for (int turn = 0; turn < 2; turn++)
         CHECK(model_advance(m, WHEEL_SLOTS * TICK_US));
@@ -231,6 +238,7 @@ static void test_wheel_far_deadline(void)
         model_file(m, i, (uint32_t)i * 10 * WHEEL_TICK_MS);
     CHECK(model_advance(m, 5 * WHEEL_SLOTS * TICK_US));
     CHECK_INT(wheel_timeout(&m->wheel, m->now_us), -1);
+    wheel_free(&m->wheel);
     free(m);
 }
 
