@@ -31,7 +31,9 @@ def open_loop(config: Config, role: int = lib.FL_ROLE_ALL) -> Any:
     c.max_unsent = config.max_unsent
     c.file_threads = 1 if one else max(1, config.file_threads // config.threads)
     c.file_queue = config.file_queue
-    c.file_memory = min(config.file_memory, _ONE_MEMORY) if one else config.file_memory // config.threads
+    c.file_memory = (
+        min(config.file_memory, _ONE_MEMORY) if one else config.file_memory // config.threads
+    )
     c.role = role
     loop = lib.fl_open(c, error)
     if loop == ffi.NULL:

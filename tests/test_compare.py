@@ -20,7 +20,8 @@ from fastloop.compare.driver import Client, Server
 from fastloop.compare.errors import PointError
 from fastloop.compare.point import BUSY, IDLE, Point, Setting
 from fastloop.compare.tables import Comparison
-from fastloop.compare.techniques import EVENT_LOOP, Technique, techniques
+from fastloop.compare.techniques import Technique, techniques
+from fastloop.config import EVENT_LOOP
 from fastloop.errors import ConfigError
 
 SECONDS = 120

@@ -50,11 +50,10 @@ class Processes(Crew):
         slot = self.board.slot(id)
         try:
             ours, theirs = socket.socketpair()
-            with theirs:
-                with ours:
-                    pid = self._fork(listener, fd, (ours, theirs), slot)
-                    check(lib.fl_hold(self.acceptor.loop, id, ours.fileno()), "watching a process")
-                    ours.detach()
+            with theirs, ours:
+                pid = self._fork(listener, fd, (ours, theirs), slot)
+                check(lib.fl_hold(self.acceptor.loop, id, ours.fileno()), "watching a process")
+                ours.detach()
         except BaseException:
             self.board.release(id)
             raise
@@ -94,9 +93,7 @@ class Processes(Crew):
         del self._children[id]
         self.board.release(id)
         if status != 0:
-            log.error(
-                "process %d %s, and its connection is lost", pid, epitaph(status)
-            )
+            log.error("process %d %s, and its connection is lost", pid, epitaph(status))
         return True
 
     def audience(self) -> list[Runtime]:

@@ -58,6 +58,7 @@ class Solo(Runtime):
             self.end()
             self.thread = None  # a later thread may get the same number
             self.free()
+
     def _over(self) -> bool:
         return not self.out and not self._posted and bool(lib.fl_over(self.loop))
 
