@@ -28,6 +28,7 @@ SECONDS = 120
 WORKING = [each for each in techniques() if each.why_not is None]
 LOOP = Technique("epoll", "epoll", EVENT_LOOP)
 THREADS = Technique("thread-per-connection", "auto", "thread-per-connection")
+PROCESSES = Technique("process-per-connection", "auto", "process-per-connection")
 
 APP = """
 import itertools
@@ -320,11 +321,12 @@ class TestSession:
         assert session.pointless(session.Step(LOOP, BUSY, 600), [], 60) is None
 
     def test_too_much_memory(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(session, "most_tasks", lambda: None)
         monkeypatch.setattr(proc, "AVAILABLE", True)
         monkeypatch.setattr(proc, "available", lambda: 8 << 30)
-        done = [of(THREADS, BUSY, 100, per_connection=float(1 << 20))]
-        assert session.pointless(session.Step(THREADS, BUSY, 1000), done, 60) is None
-        why = session.pointless(session.Step(THREADS, BUSY, 10_000), done, 60)
+        done = [of(PROCESSES, BUSY, 100, per_connection=float(1 << 20))]
+        assert session.pointless(session.Step(PROCESSES, BUSY, 1000), done, 60) is None
+        why = session.pointless(session.Step(PROCESSES, BUSY, 10_000), done, 60)
         assert why == "would need 9.8 GiB of memory; 8.0 GiB are free"
         assert session.pointless(session.Step(LOOP, BUSY, 10_000), done, 60) is None
 
