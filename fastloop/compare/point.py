@@ -98,7 +98,10 @@ def _measure(setting: Setting, point: Point, server: Server, active: int) -> Non
     load = setting.workload.load
     core = None if setting.client_core is None else [setting.client_core]
     with Client(server.address, load, core) as client:
-        client.open("busy", 1)  # what is allocated once is not a connection's
+        client.open("busy", 2)  # what is allocated once is not a connection's
+        client("start")
+        client("mark")
+        time.sleep(SETTLE)
     settled(SETTLE)
     before = _allocated(server)
     with Client(server.address, load, core) as client:
