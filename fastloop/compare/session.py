@@ -15,7 +15,7 @@ from fastloop.config import EVENT_LOOP, FILES
 
 COUNTS: tuple[int, ...] = (1, 10, 100, 1000, 5000, 10_000)
 QUICK_COUNTS: tuple[int, ...] = (1, 10, 100, 1000, 10_000)
-IDLE_FROM = 100
+IDLE_FROM, QUICK_IDLE_FROM = 100, 1000
 """Fewer idle connections cost nothing that could be seen."""
 SPARE_FILES = 100
 """Descriptors that are not connections, in either process."""
@@ -33,10 +33,12 @@ class Step:
     connections: int
 
 
-def plan(techniques: Sequence[Technique], counts: Sequence[int]) -> list[Step]:
+def plan(
+    techniques: Sequence[Technique], counts: Sequence[int], idle_from: int = IDLE_FROM
+) -> list[Step]:
     """All of them. At each count the techniques take turns, so that a slow minute of the machine
     hits all alike; the measurement without any idle connection comes first."""
-    idle = [0, *(count for count in counts if count >= IDLE_FROM)]
+    idle = [0, *(count for count in counts if count >= idle_from)]
     if len(idle) == 1:
         idle = [0, max(counts)]
     wanted = [(BUSY, n) for n in counts] + [(IDLE, n) for n in idle]
