@@ -157,7 +157,9 @@ class Client:
         return {}
 
     def mark(self) -> dict[str, Any]:
-        """What was measured since the last mark, or the start."""
+        """What was measured since the last mark, or the start: one answer at least."""
+        while self.running and self.loads["busy"].stats().messages == 0:
+            self.go_on()
         now, cpu = time.monotonic(), time.process_time()
         seconds = now - self._since
         busy = 100 * (cpu - self._cpu) / seconds if seconds > 0 else 0.0

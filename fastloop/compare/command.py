@@ -101,7 +101,7 @@ def compare(
     counts = usual if connections is None else numbers(connections)
     if target is None and (url is not None or name is not None):
         raise ConfigError("--bind and --framing belong to a TARGET, such as app:handle")
-    steps = session.plan(wanted, counts)
+    steps = session.plan(wanted, counts, session.QUICK_IDLE_FROM if quick else session.IDLE_FROM)
     session.raise_file_limit()
     with ended_by_signals():
         setting = Setting(

@@ -61,7 +61,7 @@ def save(found: Comparison, folder: Path) -> list[str]:
     ):
         if not any(each[0] == kind for each in counted):
             continue
-        figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+        figure = Figure(figsize=(9.0, 4.2), layout="constrained")
         axes = figure.subplots()
         draw(axes, found, kind, value)
         axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
@@ -106,7 +106,14 @@ def draw(axes: Any, found: Comparison, kind: str, value: Value) -> None:
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     if axes.lines:
-        axes.legend(fontsize=8, frameon=False, title="✕ goes no further", title_fontsize=7)
+        axes.legend(
+            fontsize=8,
+            frameon=False,
+            title="✕ goes no further",
+            title_fontsize=7,
+            loc="upper left",  # beside the lines, wherever those run
+            bbox_to_anchor=(1.0, 1.0),
+        )
 
 
 def locator() -> Any:

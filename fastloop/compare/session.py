@@ -10,11 +10,12 @@ from pathlib import Path
 
 from fastloop.compare import proc
 from fastloop.compare.point import ACTIVE, BUSY, IDLE, Point, Setting, measure
-from fastloop.compare.techniques import EVENT_LOOP, Technique
+from fastloop.compare.techniques import Technique
+from fastloop.config import EVENT_LOOP, FILES
 
 COUNTS: tuple[int, ...] = (1, 10, 100, 1000, 5000, 10_000)
 QUICK_COUNTS: tuple[int, ...] = (1, 10, 100, 1000, 10_000)
-IDLE_FROM = 100
+IDLE_FROM, QUICK_IDLE_FROM = 100, 1000
 """Fewer idle connections cost nothing that could be seen."""
 SPARE_FILES = 100
 """Descriptors that are not connections, in either process."""
@@ -32,10 +33,12 @@ class Step:
     connections: int
 
 
-def plan(techniques: Sequence[Technique], counts: Sequence[int]) -> list[Step]:
+def plan(
+    techniques: Sequence[Technique], counts: Sequence[int], idle_from: int = IDLE_FROM
+) -> list[Step]:
     """All of them. At each count the techniques take turns, so that a slow minute of the machine
     hits all alike; the measurement without any idle connection comes first."""
-    idle = [0, *(count for count in counts if count >= IDLE_FROM)]
+    idle = [0, *(count for count in counts if count >= idle_from)]
     if len(idle) == 1:
         idle = [0, max(counts)]
     wanted = [(BUSY, n) for n in counts] + [(IDLE, n) for n in idle]
@@ -68,8 +71,10 @@ def pointless(step: Step, done: Sequence[Point], patience: float) -> str | None:
     """
     total = step.connections + (ACTIVE if step.kind == IDLE else 0)
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if files != resource.RLIM_INFINITY and total + SPARE_FILES > files:
-        return f"a process may open {files:,} files only (ulimit -Hn)"
+    each = FILES[step.technique.model]
+    if files != resource.RLIM_INFINITY and total * each + SPARE_FILES > files:
+        needs = f", and each connection takes {each}" if each > 1 else ""
+        return f"a process may open {files:,} files only (ulimit -Hn){needs}"
     most = None if step.technique.model == EVENT_LOOP else most_tasks()
     if most is not None and total > most * SHARE:
         return f"the system allows {most:,} threads and processes; half of them are enough"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from fastloop import check
-from fastloop.config import Config
+from fastloop.config import EVENT_LOOP, PROCESS_PER_CONNECTION, THREAD_PER_CONNECTION
 from fastloop.errors import ConfigError
 
-EVENT_LOOP = "event-loop"
-BLOCKING_MODELS = ("thread-per-connection", "process-per-connection")
+BLOCKING_MODELS = (THREAD_PER_CONNECTION, PROCESS_PER_CONNECTION)
 """They wait in read() and write(), so a backend means nothing to them."""
 
 
@@ -41,18 +40,7 @@ class Technique:
 def techniques() -> list[Technique]:
     """All that this library knows: backends, the best first, and then the other models."""
     loops = [Technique(name, name, EVENT_LOOP, why) for name, why in check.backends().items()]
-    return loops + [Technique(name, "auto", name) for name in BLOCKING_MODELS if has_model(name)]
-
-
-def has_model(name: str) -> bool:
-    """Whether servers can run under this model."""
-    if "model" not in {each.name for each in fields(Config)}:
-        return False
-    try:
-        Config.load(model=name)
-    except ConfigError:
-        return False
-    return True
+    return loops + [Technique(name, "auto", name) for name in BLOCKING_MODELS]
 
 
 def chosen(names: str | None) -> list[Technique]:

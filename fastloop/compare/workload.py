@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastloop import bind
+from fastloop import framing as framings
 from fastloop.compare.driver import Server
 from fastloop.compare.errors import PointError
 from fastloop.errors import ConfigError
@@ -63,6 +64,7 @@ def of(target: str, url: str | None, framing: str | None, message: str, path: st
         )
     if where.framing not in (None, framing) and framing is not None:
         raise ConfigError(f"{url} has its own framing: leave --framing away")
+    framings.of(name)  # or it says what is wrong with that
     if name == "http":
         asked = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode("latin-1")
         description = f"{target}, GET {path}"
