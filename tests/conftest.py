@@ -39,8 +39,12 @@ WAYS: dict[str, dict[str, str]] = {
 """All ways to serve a connection, as options of a Server."""
 
 
+APART = ("shared_state", "many_connections")
+"""What a process per connection does not hold, or only slowly: markers, see pyproject.toml."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leaves out what a test is marked for: ``shared_state`` and ``event_loop``, see pyproject."""
+    """Leaves out what a test is marked for: APART and ``event_loop``."""
     items[:] = [item for item in items if not excluded(item)]
 
 
@@ -52,7 +56,7 @@ def excluded(item: pytest.Item) -> bool:
         return False
     if callspec.params.get("blocking"):  # worker threads belong to event loops
         return True
-    if way == "processes" and item.get_closest_marker("shared_state"):
+    if way == "processes" and any(map(item.get_closest_marker, APART)):
         return True
     return item.get_closest_marker("event_loop") is not None
 

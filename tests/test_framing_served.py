@@ -134,6 +134,7 @@ def test_big_messages(serve: Serve, connect: Connect, name: str) -> None:
     sender.join()
 
 
+@pytest.mark.shared_state
 def test_raw(serve: Serve, connect: Connect) -> None:
     """Bytes as they come, in pieces of at most the maximum."""
     sizes: list[int] = []

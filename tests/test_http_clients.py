@@ -255,6 +255,7 @@ def test_pipelining_by_nc(server: fastloop.Server) -> None:
 
 
 @pytest.mark.parametrize("options", [[], ["-k"]])
+@pytest.mark.many_connections
 def test_ab(url: str, options: list[str]) -> None:
     """It speaks HTTP/1.0, with and without keep-alive."""
     text = run("ab", "-q", "-n", 2000, "-c", 20, *options, f"{url}/").stdout.decode()
@@ -275,6 +276,7 @@ def test_ab_post(url: str, tmp_path: Path) -> None:
     assert "Non-2xx" not in text
 
 
+@pytest.mark.many_connections
 def test_wrk(server: fastloop.Server, url: str) -> None:
     text = run("wrk", "-t", 1, "-c", 20, "-d", "1s", "--timeout", "30s", f"{url}/").stdout.decode()
     requests = re.search(r"(\d+) requests in", text)
@@ -285,6 +287,7 @@ def test_wrk(server: fastloop.Server, url: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/stream", "/big?n=100000"])
+@pytest.mark.many_connections
 def test_h2load(url: str, path: str) -> None:
     text = run("h2load", "--h1", "-n", 1000, "-c", 20, "-m", 4, url + path).stdout.decode()
     assert "1000 succeeded, 0 failed, 0 errored, 0 timeout" in text

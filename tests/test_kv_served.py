@@ -98,6 +98,7 @@ def test_redis_cli(server: fastloop.Server, version: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("redis-benchmark") is None, reason="redis is not installed")
+@pytest.mark.many_connections
 def test_redis_benchmark(server: fastloop.Server) -> None:
     """All of its default tests; it exits with 1 at the first error reply."""
     command = ["redis-benchmark", "-p", str(server.port), "-q", "-n", "2000", "-P", "4"]
