@@ -122,7 +122,7 @@ struct listener {
 struct conns {
     struct conn **pages;
     uint32_t page_count;
-    uint32_t page_bits; /* a page has 2^n places */
+    uint32_t page_bits;        /* a page has 2^n places */
     struct known_peer **known; /* by index, as pages; see conn_peer.c */
     uint32_t known_count;
     struct conn *free;
