@@ -403,6 +403,7 @@ def test_who_is_not_told_to_go_on(serve: Serve, head: bytes, statuses: list[int]
 # -- all at once --
 
 
+@pytest.mark.many_connections
 def test_slow_clients_do_not_slow_others(serve: Serve) -> None:
     """Two hundred that drip, of each kind, and one that is served all the while."""
     server = serve_http(serve, header_timeout=20, body_timeout=20)

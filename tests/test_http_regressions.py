@@ -128,6 +128,7 @@ def test_nothing_reaches_a_terminal_through_the_log(
     assert not any(c in line for line in lines for c in "\x1b\r\n")
 
 
+@pytest.mark.many_connections
 def test_connections_that_are_reset_before_they_are_accepted(serve: Serve) -> None:
     """CVE-2024-49769 (waitress): their descriptors stayed, and the loop span."""
     server = serve(lambda request: "x", URL, framing=None)
@@ -144,6 +145,7 @@ def test_connections_that_are_reset_before_they_are_accepted(serve: Serve) -> No
     assert server.stats().turns - before < 20
 
 
+@pytest.mark.many_connections
 def test_requests_whose_answers_nobody_reads(serve: Serve) -> None:
     """CVE-2026-54273 (aiohttp): as many as came were kept. Here the client has to wait."""
     server = serve(lambda request: bytes(1000), URL, framing=None, max_requests=0)
