@@ -247,6 +247,7 @@ _runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()
 
 
 def _forget_all() -> None:
+    turned().clear()  # a child that turns a loop of its own is not in the parent's any more
     for runtime in list(_runtimes):
         runtime.forget()
 

@@ -189,6 +189,7 @@ def browse(tmp_path: Path) -> Iterator[Any]:
         browser.wait()
 
 
+@pytest.mark.shared_state
 def test_a_page(serve: Serve, way: str, tmp_path: Path, browse: Any) -> None:
     root = tmp_path / "www"
     root.mkdir()

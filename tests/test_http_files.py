@@ -190,6 +190,7 @@ class TestSendFile:
         assert client.rest().startswith(b"0123456789!\n")
         assert connect(server).ask(b"small\n") == b"0123456789!\n"
 
+    @pytest.mark.shared_state
     @pytest.mark.parametrize("place", [(-1, 5), (0, -2)])
     def test_mistakes(
         self,

@@ -189,6 +189,7 @@ class TestEnviron:
         for client in clients:
             client.close()
 
+    @pytest.mark.shared_state
     def test_a_unix_socket_has_no_addresses(self, stage: Stage, tmp_path: Path) -> None:
         found: list[Environ] = []
 
@@ -301,6 +302,7 @@ class TestInput:
             assert other.ask("POST", "/", b"abc").body == b"abc"
 
 
+@pytest.mark.event_loop
 class TestThreads:
     def test_a_body_is_read_as_it_arrives(self, stage: Stage) -> None:
         got: list[bytes] = []
@@ -645,6 +647,7 @@ class TestErrors:
 
         assert is_cut(run(saying(as_=lambda _: pieces())))
 
+    @pytest.mark.event_loop
     def test_sys_exit_in_a_thread_ends_no_worker(self, stage: Stage) -> None:
         def app(environ: Environ, start: Any) -> Any:
             if environ["PATH_INFO"] == "/exit":

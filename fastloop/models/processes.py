@@ -165,10 +165,10 @@ class Processes(Crew):
         """Lets go of what is the parent's, and makes the one loop."""
         self.server.confine()
         of = self.assembly.listeners[listener]
-        for each in self.assembly.listeners:
+        solo = Solo(self.server, self.assembly.config, self.assembly.services[listener], of)
+        for each in self.assembly.listeners:  # only now: an application asks them for its address
             for sock in each.sockets:
                 sock.close()
-        solo = Solo(self.server, self.assembly.config, self.assembly.services[listener], of)
         self.assembly.runtimes[:] = [solo]
         signal.set_wakeup_fd(lib.fl_wake_fd(solo.loop), warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, lambda *_: solo.post(self._obey, solo))
