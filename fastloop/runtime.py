@@ -14,6 +14,7 @@ import weakref
 from collections.abc import Callable
 from marshal import dumps, loads
 from threading import get_ident, local
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from fastloop import notices
@@ -44,6 +45,7 @@ class Runtime(Posting):
         self.commands = 0
         self._inbox: Any = None
         self.running = True
+        self.drained = 0.0  # until when, by time.monotonic(), what is under way may end
         self.on_command: Callable[[], None] | None = None  # asyncio wants to know of commands
         self._timers = Timers(self)
         self.waits = Waits(self)
@@ -192,6 +194,7 @@ class Runtime(Posting):
     def drain(self, seconds: float) -> None:
         """Stops accepting, and stops when all is answered and closed, or time is up."""
         lib.fl_drain(self._alive())
+        self.drained = monotonic() + seconds
         self._timers.set(seconds, self.stop)
         self._stop_when_empty()
 

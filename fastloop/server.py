@@ -6,17 +6,19 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
 from fastloop.aio import AsyncioTurns, loop_factory
+from fastloop.asgi.app import Requests
 from fastloop.assembly import Assembly
 from fastloop.config import Config
-from fastloop.dispatch import Tasks
 from fastloop.errors import ConfigError, FastloopError
 from fastloop.runtime import Runtime
 from fastloop.services import Framings, services_of
 from fastloop.signals import Signals
+from fastloop.tasks import Tasks
 from fastloop.telling import Telling
 
 log = logging.getLogger("fastloop")
@@ -78,9 +80,7 @@ class Server(Telling):
             for runtime in self._runtimes[1:]:
                 self._spawn(runtime)
             with Signals(self, self._runtimes[0]):
-                if started is not None:
-                    started()
-                self._turns(self._runtimes[0])
+                self._turns(self._runtimes[0], started)
         finally:
             self._close()
         if self._failure is not None:
@@ -152,22 +152,32 @@ class Server(Telling):
         runtime.expect()
         thread.start()
 
-    def _turns(self, runtime: Runtime) -> None:
+    def _turns(self, runtime: Runtime, started: Callable[[], object] | None = None) -> None:
         if not self._assembly.is_async:
+            if started is not None:
+                started()
             runtime.run()
             return
         with asyncio.Runner(loop_factory=loop_factory(self.config.loop)) as runner:
-            runner.run(self._serve(runtime))
+            runner.run(self._serve(runtime, started))
 
-    async def _serve(self, runtime: Runtime) -> None:
+    async def _serve(self, runtime: Runtime, started: Callable[[], object] | None = None) -> None:
+        dispatches = [route.dispatch for route in runtime.routes]
+        lifespans = [each.lifespan for each in dispatches if isinstance(each, Requests)]
+        for lifespan in lifespans:
+            await lifespan.startup()
+        if started is not None:
+            started()
         turns = AsyncioTurns(runtime)
         try:
             await turns.ended.wait()
         finally:
             turns.detach()
-            for route in runtime.routes:
-                if isinstance(route.dispatch, Tasks):
-                    route.dispatch.cancel()
+            for each in dispatches:
+                if isinstance(each, Tasks):
+                    await each.finish(runtime.drained - monotonic())
+            for lifespan in lifespans:
+                await lifespan.shutdown()
 
     def _close(self) -> None:
         for runtime in self._runtimes:

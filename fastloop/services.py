@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastloop import dispatch, native
 from fastloop._ffi import lib
+from fastloop.asgi.app import AsgiApp
 from fastloop.bind import Bind, Listener, parse
 from fastloop.config import Config
 from fastloop.errors import ConfigError
@@ -15,6 +16,7 @@ from fastloop.framing import Framing, of
 from fastloop.handlers import Handler
 from fastloop.http.app import App
 from fastloop.http.router import Router
+from fastloop.interface import ASGI, WSGI, detect
 from fastloop.route import Dispatch, Route
 from fastloop.slices import in_turn
 from fastloop.workers import Workers
@@ -31,7 +33,7 @@ class Service:
 
     bind: Bind
     framing: Framing
-    handler: Handler | App
+    handler: Handler | App | AsgiApp
 
     @property
     def is_async(self) -> bool:
@@ -42,8 +44,8 @@ class Service:
         self, runtime: Runtime, listener: Listener, fd: int, config: Config, workers: Workers | None
     ) -> Route:
         """Serves one listening socket in one runtime."""
-        app = self.handler if isinstance(self.handler, App) else None
-        route = self._route(runtime, workers)
+        app = None if isinstance(self.handler, Handler) else self.handler
+        route = self._route(runtime, listener, workers)
         number = native.listen(
             runtime.loop,
             fd,
@@ -62,7 +64,9 @@ class Service:
                 native.leave(runtime.loop, number, hole)
         return route
 
-    def _route(self, runtime: Runtime, workers: Workers | None) -> Route:
+    def _route(self, runtime: Runtime, listener: Listener, workers: Workers | None) -> Route:
+        if isinstance(self.handler, AsgiApp):
+            return self.handler.route(runtime, listener)
         if isinstance(self.handler, App):
             return self.handler.route(runtime, workers)
         return Route(self.handler, dispatch_of(self.handler, workers))
@@ -85,16 +89,34 @@ def services_of(
         for name, given in (("stream", stream), ("static", static)):
             if given:
                 raise ConfigError(f"{name} is for http:// addresses, and there is none")
-    return [
-        Service(
-            bind,
-            found,
-            App(target, config, stream=stream, static=static)
-            if found.name == "http"
-            else handler_of(target, bind),
-        )
-        for bind, found, target in zip(binds, framings, targets.values(), strict=True)
-    ]
+    apps: dict[int, App | AsgiApp] = {}  # one application at two addresses has one lifespan
+    services = []
+    for bind, found, target in zip(binds, framings, targets.values(), strict=True):
+        served: Handler | App | AsgiApp
+        if found.name != "http":
+            served = handler_of(target, bind)
+        else:
+            if id(target) not in apps:
+                apps[id(target)] = app_of(target, config, stream=stream, static=static)
+            served = apps[id(target)]
+        services.append(Service(bind, found, served))
+    return services
+
+
+def app_of(
+    target: Any, config: Config, *, stream: bool, static: Mapping[str, Any] | None
+) -> App | AsgiApp:
+    """What serves an http:// address."""
+    interface = detect(target, config.interface)
+    if interface == WSGI:
+        raise ConfigError("WSGI applications are not served yet: hand over a handler, or ASGI")
+    if interface == ASGI:
+        if stream:
+            raise ConfigError(
+                "stream is for handlers: ASGI applications always read bodies so"
+            )
+        return AsgiApp(target, config, static=static)
+    return App(target, config, stream=stream, static=static)
 
 
 def targets_of(handler: Any, urls: tuple[str, ...]) -> dict[str, Any]:
