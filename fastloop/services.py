@@ -112,9 +112,7 @@ def app_of(
         raise ConfigError("WSGI applications are not served yet: hand over a handler, or ASGI")
     if interface == ASGI:
         if stream:
-            raise ConfigError(
-                "stream is for handlers: ASGI applications always read bodies so"
-            )
+            raise ConfigError("stream is for handlers: ASGI applications always read bodies so")
         return AsgiApp(target, config, static=static)
     return App(target, config, stream=stream, static=static)
 

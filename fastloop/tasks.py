@@ -40,9 +40,12 @@ class Tasks:
             task.cancel()
 
     async def finish(self, seconds: float) -> None:
-        """Waits so long for the tasks that are not done; then cancels them."""
-        if self._tasks and seconds > 0:
-            await asyncio.wait(list(self._tasks), timeout=seconds)
+        """Waits so long for the tasks that are not done; then cancels them.
+
+        Those that were just told of the end get a moment in any case.
+        """
+        if self._tasks:
+            await asyncio.wait(list(self._tasks), timeout=max(seconds, 0.1))
         self.cancel()
         if self._tasks:
             await asyncio.wait(list(self._tasks), timeout=1)
