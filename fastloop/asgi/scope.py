@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -34,7 +33,6 @@ def scopes(
         first, *rest = lines[:-2].split(b"\r\n")
         raw = head.split_target(first.decode("latin-1").split(" ")[1])[1].encode("latin-1")
         path = unquote_to_bytes(raw).decode("utf-8", "replace")
-        pairs = (line.partition(b":") for line in rest if line)
         return {
             "type": "http",
             "asgi": VERSIONS.copy(),
@@ -45,7 +43,10 @@ def scopes(
             "raw_path": raw_root + raw,
             "query_string": query.encode("latin-1"),
             "root_path": root_path,
-            "headers": [(name.lower(), value.strip(b" \t")) for name, _, value in pairs],
+            "headers": [
+                (name.lower(), value.strip(b" \t"))
+                for name, _, value in [line.partition(b":") for line in rest if line]
+            ],
             "client": peer_of(loop, id),
             "server": server,
             "extensions": {name: {} for name in EXTENSIONS},
@@ -64,11 +65,8 @@ def peer_of(loop: Any, id: int) -> Address:
 
 
 def address_of(text: str) -> Address:
-    """Reads "127.0.0.1:80" or "[::1]:80"; anything else, as the path of a Unix socket, is None."""
-    host, _, port = text.rpartition(":")
-    host = host.strip("[]")
-    try:
-        ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return (host, int(port)) if host and port.isdigit() else None
-    return host, int(port)
+    """Reads "127.0.0.1:80", "[::1]:80" or "name:80"; the path of a Unix socket is None."""
+    host, colon, port = text.rpartition(":")
+    if not colon or text[0] == "/" or not port.isdigit():
+        return None
+    return host.strip("[]"), int(port)
