@@ -16,8 +16,8 @@ from fastloop.errors import ConfigError
 def load(target: str, first: str = "") -> Any:
     """The object that a target names; with ``()`` at the end, what calling it returns.
 
-    Modules are looked for in the directory ``first``, by default the current one. Raises ConfigError if there is no such
-    thing; what the module itself raises comes through as it is.
+    Modules are looked for in the directory ``first``, by default the current one. Raises
+    ConfigError if there is no such thing; what the module itself raises comes through as it is.
     """
     match = re.fullmatch(r"(.+):([A-Za-z_][\w.]*)(\(\))?", target)
     if match is None:
