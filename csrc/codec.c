@@ -11,6 +11,19 @@
 #include "buf.h"
 #include "fastloop.h"
 
+char *codec_latin1(char *p, const void *data, uint32_t len)
+{
+    const unsigned char *u = data;
+    char *to = p + CODEC_HEAD;
+    for (uint32_t i = 0; i < len; i++) {
+        if (u[i] >= 0x80)
+            *to++ = (char)(0xc0 | u[i] >> 6);
+        *to++ = (char)(u[i] < 0x80 ? u[i] : 0x80 | (u[i] & 0x3f));
+    }
+    codec_text_head(p, (uint32_t)(to - p) - CODEC_HEAD);
+    return to;
+}
+
 char *codec_int(char *p, int64_t n)
 {
     if (n >= INT32_MIN && n <= INT32_MAX)

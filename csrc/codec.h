@@ -104,8 +104,40 @@ static inline char *codec_ascii(char *p, const void *data, uint32_t len)
     return p + len;
 }
 
+/* A str whose characters are these bytes (ISO 8859-1); at most CODEC_HEAD + 2 * len bytes. */
+char *codec_latin1(char *p, const void *data, uint32_t len);
+
 /* At most CODEC_INT bytes. */
 char *codec_int(char *p, int64_t n);
+
+/* Values that come again and again in one batch, each under a number of its own: the first time
+ * they are written with a flag, from then on as a reference, which Python reads without making the
+ * value, or hashing it, anew. (Version 3 and up: references count the flagged values of the whole
+ * batch, so nothing else in it may have flags.) All zero at the start of a batch. */
+enum { CODEC_SHARED = 96 };
+
+struct codec_refs {
+    uint8_t place[CODEC_SHARED]; /* by number; 0: not written yet */
+    uint8_t count;
+};
+
+/* The value with this number, a str of ASCII or, `bytes`, a bytes value, shorter than 256 bytes; at
+ * most CODEC_HEAD + len bytes. Without `refs` it is written as any other. */
+static inline char *codec_shared(char *p, struct codec_refs *refs, unsigned number, bool bytes,
+                                 struct text value)
+{
+    if (likely(refs != NULL && refs->place[number] > 0)) {
+        *p = 'r';
+        return codec_u32(p + 1, refs->place[number] - 1u);
+    }
+    char *end = bytes ? codec_bytes(p, value.at, (uint32_t)value.len)
+                      : codec_ascii(p, value.at, (uint32_t)value.len);
+    if (refs != NULL) {
+        *p = (char)(*p | 0x80);
+        refs->place[number] = ++refs->count;
+    }
+    return end;
+}
 
 /* -- reading -- */
 

@@ -47,6 +47,7 @@ void conns_free(struct conns *t)
     for (uint32_t i = 0; i < t->page_count; i++)
         free(t->pages[i]);
     free(t->pages);
+    conn_forget_peers(t);
     for (uint32_t i = 0; i < t->listener_count; i++)
         free(t->listeners[i]);
     free(t->listeners);

@@ -1,5 +1,6 @@
 /* conn.h -- connections: the table they live in (conn.c), and the steps of one: bytes in
- * (conn_in.c), bytes out and what comes next (conn_out.c), deadlines (conn_time.c). Level 3.
+ * (conn_in.c), bytes out and what comes next (conn_out.c), deadlines (conn_time.c); and what their
+ * peers are called (conn_peer.c). Level 3.
  *
  * A driver (io_ready.c) does the system calls and tells a connection what happened: bytes arrived,
  * bytes were sent, the peer closed, time is up. The connection frames, queues, and says what it
@@ -115,6 +116,8 @@ struct listener {
 struct conns {
     struct conn **pages;
     uint32_t page_count;
+    struct known_peer **known; /* by index, as pages; see conn_peer.c */
+    uint32_t known_count;
     struct conn *free;
     struct conn *dirty;
     struct conn *dead;
@@ -149,6 +152,11 @@ struct conn *conn_find(const struct conns *t, uint64_t id);
 /* All connections by index: the n-th or NULL if that place is free; n < conns_places(). */
 uint32_t conns_places(const struct conns *t);
 struct conn *conn_at(const struct conns *t, uint32_t n);
+
+/* What its peer is called, looked up once; valid until it is closed. NULL: it has no address, or
+ * that cannot be told. */
+const struct sock_name *conn_peer(struct conns *t, const struct conn *c);
+void conn_forget_peers(struct conns *t);
 
 static inline const struct framing *conn_framing(const struct conns *t, const struct conn *c)
 {

@@ -26,8 +26,14 @@ enum verdict {
 static int push(struct conns *t, struct conn *c, struct message *m)
 {
     struct group *g = &t->inbox.groups[c->listener];
+    const struct framing *f = conn_framing(t, c);
     m->id = conn_id(c);
-    if (inbox_reserve(g) < 0 || conn_framing(t, c)->protocol->deliver(m, &g->items) < 0) {
+    if (f->http != NULL && f->http->form != FL_FORM_PLAIN) {
+        m->form = f->http->form;
+        m->refs = inbox_refs(&t->inbox, c->listener);
+        m->peer = conn_peer(t, c);
+    }
+    if (inbox_reserve(g) < 0 || f->protocol->deliver(m, &g->items) < 0) {
         conn_fail(t, c, -ENOMEM);
         return -ENOMEM;
     }
@@ -168,7 +174,7 @@ static size_t frame(struct conns *t, struct conn *c, const char *data, size_t le
         struct message m; /* not all of it is cleared: it is large, and this is done per message */
         m.data = NULL;
         m.len = 0;
-        m.items = m.status = m.kind = 0;
+        m.items = m.status = m.kind = m.form = 0;
         m.http.flags = 0;
         ssize_t n = f->protocol->scan(f, &c->progress, data + used, len - used, &m);
         if (n == 0)

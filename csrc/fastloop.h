@@ -57,7 +57,8 @@ enum fl_op {
     FL_HTTP_START, /* (status, headers): a response whose body follows by FL_SEND */
     FL_HTTP_END,   /* (): ... and is complete */
     FL_FILE,       /* (path, head, headers): a file as the response to a request with this head */
-    FL_PART,       /* (path, offset, count): bytes of a file; count -1: to its end */
+    FL_PART,       /* (path, offset, count): bytes of a file; count -1: to its end. A piece of a
+                    * body of HTTP, if that has a length and the count is told */
 
     /* commands */
     FL_SEND = 32, /* (id, ticket, value): ahead of the hole with this ticket; 0: at the end */
@@ -72,6 +73,13 @@ enum fl_op {
                    * bytes, are ahead of the one promised under this ticket */
     FL_MORE,      /* (id): tell the next piece of its request's body by FL_BODY */
     FL_READ,      /* (slot, path, offset, count): read a file; answered by FL_FILES */
+};
+
+/* The form in which a listener of HTTP delivers requests. A body that follows in pieces is None. */
+enum fl_form {
+    FL_FORM_PLAIN, /* (method, path, query, head, body, id) */
+    FL_FORM_WSGI,  /* (environ, body, id): what PEP 3333 wants to know of the request itself */
+    FL_FORM_ASGI,  /* (scope, body, id): the same for ASGI's HTTP; see http_scope.h */
 };
 
 /* What a listener's handler wants to be told. */
@@ -116,6 +124,7 @@ typedef struct {
     uint32_t body_rate;    /* bytes a second; 0: only body_ms between two arrivals counts */
     uint32_t keepalive_ms; /* between requests */
     int stream;            /* bodies that come late are delivered in pieces */
+    int form;              /* FL_FORM_* */
 } fl_listener;
 
 /* How a directory is served. Zero is the plainest way of each. */

@@ -357,7 +357,19 @@ static int part_later(struct files *f, struct conn *c, struct queue *q, const st
     return rc;
 }
 
-int files_part(struct files *f, struct conn *c, struct queue *q, struct codec_reader *r)
+/* What a part is to a body of HTTP. Returns 1 if it is to be sent, 0 if not, or FL_EVALUE. */
+static int fit_body(struct exchange *x, const struct want *want)
+{
+    if (x->stage == STAGE_MUTE)
+        return 0;
+    if (x->stage != STAGE_COUNTED || want->count < 0 || (uint64_t)want->count > x->left)
+        return FL_EVALUE;
+    x->left -= (uint64_t)want->count;
+    return want->count > 0;
+}
+
+int files_part(struct files *f, struct conn *c, struct exchange *x, struct queue *q,
+               struct codec_reader *r)
 {
     struct want want;
     uint64_t size = 0;
@@ -365,8 +377,11 @@ int files_part(struct files *f, struct conn *c, struct queue *q, struct codec_re
     int rc = read_want(r, &want);
     if (rc == FL_EOUTBOX)
         return rc;
-    if (conn_framing(f->conns, c)->http != NULL)
-        return FL_EVALUE; /* a body knows its length before it begins: FL_FILE */
+    if (rc == 0 && conn_framing(f->conns, c)->http != NULL) {
+        int fits = fit_body(x, &want);
+        if (fits <= 0)
+            return fits;
+    }
     if (rc == 0)
         rc = open_file(want.path, true, &size);
     if (rc >= 0)

@@ -67,9 +67,11 @@ struct conn *files_waiter(struct conns *t, uint64_t id, uint64_t ticket);
 int files_read(struct files *f, struct codec_reader *r);
 
 /* FL_PART: reads the arguments (path, offset, count) and appends these bytes, or a hole for them,
- * to q, a queue for c. Returns REPLY_SAID; REPLY_LAST if there is no such file (c closes, and
+ * to q, a queue for c. In a body of HTTP they are a piece: that must have a length, and the count
+ * be told and fit into it. Returns REPLY_SAID; REPLY_LAST if there is no such file (c closes, and
  * c->why tells why); or FL_EOUTBOX, FL_EVALUE or -ENOMEM. */
-int files_part(struct files *f, struct conn *c, struct queue *q, struct codec_reader *r);
+int files_part(struct files *f, struct conn *c, struct exchange *x, struct queue *q,
+               struct codec_reader *r);
 
 /* How many bytes may be sent of the file at the front of c's queue without waiting for a disk. 0:
  * none yet, a hole stands in front of it until they are read; or -ENOMEM. */

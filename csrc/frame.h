@@ -7,6 +7,7 @@
 
 #include "buf.h"
 #include "codec.h"
+#include "sock.h"
 #include "wire.h"
 
 struct framing;
@@ -57,11 +58,14 @@ struct http_request {
 struct message {
     const char *data; /* NULL: these bytes are complete and mean nothing (an empty RESP line) */
     size_t len;
-    uint32_t items;           /* RESP: how many arguments */
-    uint16_t status;          /* HTTP: what is wrong, 400 to 505, when scan() fails */
-    uint8_t kind;             /* MESSAGE_* */
-    uint64_t id;              /* HTTP: of the connection; set before deliver() */
-    struct http_request http; /* HTTP; set in whole and head messages */
+    uint32_t items;          /* RESP: how many arguments */
+    uint16_t status;         /* HTTP: what is wrong, 400 to 505, when scan() fails */
+    uint8_t kind;            /* MESSAGE_* */
+    uint8_t form;            /* HTTP: FL_FORM_*; this and what follows is set before deliver() */
+    uint64_t id;             /* HTTP: of the connection */
+    struct codec_refs *refs; /* not of the plain form: what the batch has already; NULL: no refs */
+    const struct sock_name *peer; /* ... the same: whom it is from; NULL: nobody knows */
+    struct http_request http;     /* HTTP; set in whole and head messages */
 };
 
 /* What the bytes of an incomplete message are: each has a time limit of its own. */
@@ -134,6 +138,7 @@ struct http_settings {
     uint32_t body_rate;    /* bytes a second; 0: no limit on the body's time */
     uint32_t keepalive_ms; /* between requests */
     bool stream;           /* bodies that come late are delivered in pieces */
+    uint8_t form;          /* FL_FORM_* */
     const struct date *date;
 };
 

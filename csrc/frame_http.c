@@ -18,8 +18,10 @@
 #include "fastloop.h"
 #include "frame_http_reply.h"
 #include "http_chunks.h"
+#include "http_environ.h"
 #include "http_head.h"
 #include "http_path.h"
+#include "http_scope.h"
 
 enum {
     LARGEST_PIECE = 64 * 1024,
@@ -240,7 +242,7 @@ static ssize_t scan(const struct framing *f, struct progress *p, const char *dat
     }
 }
 
-/* -- to Python: (method, path, query, head, body, id) -- */
+/* -- to Python -- */
 
 /* The path decoded, as text; in CODEC_HEAD + 3 * path.len bytes. */
 static char *write_path(char *p, struct text path)
@@ -266,21 +268,44 @@ static char *write_body(char *p, const struct message *m)
     return http_chunks_join(codec_bytes_head(p, (uint32_t)r->body_len), r->body);
 }
 
-static int deliver(const struct message *m, struct buf *inbox)
+/* -- the forms in which a request crosses: each writes what is in front of the body -- */
+
+static size_t plain_room(const struct message *m)
 {
     const struct http_request *r = &m->http;
-    if (m->kind == MESSAGE_PIECE || m->kind == MESSAGE_END)
-        return frame_deliver_bytes(m, inbox);
-    size_t body = m->kind == MESSAGE_HEAD ? 0 : r->body_len;
-    char *start = buf_room(inbox, 6 * CODEC_HEAD + CODEC_INT + r->method.len + 3 * r->path.len +
-                                      r->query.len + r->head.len + body);
-    if (start == NULL)
-        return -ENOMEM;
-    char *p = codec_tuple(start, 6);
+    return 4 * CODEC_HEAD + r->method.len + 3 * r->path.len + r->query.len + r->head.len;
+}
+
+static char *plain_write(char *p, const struct message *m)
+{
+    const struct http_request *r = &m->http;
     p = codec_ascii(p, r->method.at, (uint32_t)r->method.len);
     p = write_path(p, r->path);
     p = codec_ascii(p, r->query.at, (uint32_t)r->query.len);
-    p = codec_bytes(p, r->head.at, (uint32_t)r->head.len);
+    return codec_bytes(p, r->head.at, (uint32_t)r->head.len);
+}
+
+static const struct form {
+    uint32_t items; /* of the tuple, body and id among them */
+    size_t (*room)(const struct message *m);
+    char *(*write)(char *p, const struct message *m);
+} forms[] = {
+    [FL_FORM_PLAIN] = {6, plain_room, plain_write},
+    [FL_FORM_WSGI] = {3, http_environ_room, http_environ_write},
+    [FL_FORM_ASGI] = {3, http_scope_room, http_scope_write},
+};
+
+static int deliver(const struct message *m, struct buf *inbox)
+{
+    if (m->kind == MESSAGE_PIECE || m->kind == MESSAGE_END)
+        return frame_deliver_bytes(m, inbox);
+    const struct form *form = &forms[m->form];
+    size_t body = m->kind == MESSAGE_HEAD ? 0 : m->http.body_len;
+    char *start = buf_room(inbox, 2 * CODEC_HEAD + CODEC_INT + form->room(m) + body);
+    if (start == NULL)
+        return -ENOMEM;
+    char *p = codec_tuple(start, form->items);
+    p = form->write(p, m);
     p = write_body(p, m);
     p = codec_int(p, (int64_t)m->id);
     inbox->len += (size_t)(p - start);

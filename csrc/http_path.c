@@ -123,6 +123,19 @@ const char *http_path_target(const char *p, const char *end, const char *start,
     return p;
 }
 
+struct text http_path_host(struct text target, struct text other)
+{
+    const char *end = target.at + target.len;
+    const char *p = memchr(target.at, ':', target.len);
+    if (p == NULL || *target.at == '/' || end - p < 3 || memcmp(p, "://", 3) != 0)
+        return other;
+    p += 3;
+    const char *host = p;
+    while (p < end && *p != '/' && *p != '?')
+        p++;
+    return (struct text){host, (size_t)(p - host)};
+}
+
 /* -- decoding -- */
 
 size_t http_path_decode(char *out, struct text path)
@@ -149,24 +162,26 @@ bool http_path_ascii(const char *p, size_t n)
     return all < 0x80;
 }
 
-/* The length of the character at p (RFC 3629: shortest form, no surrogates, up to U+10FFFF); 0 if
- * there is none. */
-static size_t character(const unsigned char *p, size_t n)
+/* How many of the bytes at p are a character, or the start of one that does not go on (RFC 3629:
+ * shortest form, no surrogates, up to U+10FFFF). *whole is which; 0: neither. */
+static size_t character(const unsigned char *p, size_t n, bool *whole)
 {
-    if (p[0] < 0x80)
-        return 1;
-    size_t len = p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
-    if (len == 0 || n < len)
-        return 0;
+    size_t len = p[0] < 0x80   ? 1
+                 : p[0] < 0xc2 ? 0
+                 : p[0] < 0xe0 ? 2
+                 : p[0] < 0xf0 ? 3
+                 : p[0] < 0xf5 ? 4
+                               : 0;
     unsigned low = p[0] == 0xe0 ? 0xa0 : p[0] == 0xf0 ? 0x90 : 0x80;
     unsigned high = p[0] == 0xed ? 0x9f : p[0] == 0xf4 ? 0x8f : 0xbf;
-    if (p[1] < low || p[1] > high)
-        return 0;
-    for (size_t i = 2; i < len; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
+    size_t met = len > 0;
+    while (met < len && met < n && p[met] >= low && p[met] <= high) {
+        met++;
+        low = 0x80;
+        high = 0xbf;
     }
-    return len;
+    *whole = len > 0 && met == len;
+    return met;
 }
 
 size_t http_path_escape(char *out, const char *p, size_t n)
@@ -174,8 +189,9 @@ size_t http_path_escape(char *out, const char *p, size_t n)
     const unsigned char *u = (const unsigned char *)p;
     char *to = out;
     for (size_t i = 0; i < n;) {
-        size_t len = character(u + i, n - i);
-        if (len > 0) {
+        bool whole;
+        size_t len = character(u + i, n - i, &whole);
+        if (whole) {
             memcpy(to, p + i, len);
             to += len;
             i += len;
@@ -185,6 +201,24 @@ size_t http_path_escape(char *out, const char *p, size_t n)
             *to++ = (char)(0x80 | (u[i] & 0x3f));
             i++;
         }
+    }
+    return (size_t)(to - out);
+}
+
+size_t http_path_replace(char *out, const char *p, size_t n)
+{
+    const unsigned char *u = (const unsigned char *)p;
+    char *to = out;
+    for (size_t i = 0; i < n;) {
+        bool whole;
+        size_t len = character(u + i, n - i, &whole);
+        if (whole) {
+            memmove(to, p + i, len);
+            to += len;
+        } else {
+            to = HTTP_WRITE(to, "\xef\xbf\xbd");
+        }
+        i += len > 0 ? len : 1;
     }
     return (size_t)(to - out);
 }

@@ -20,6 +20,9 @@ bool http_path_authority(struct text t);
  * many were written. */
 size_t http_path_decode(char *out, struct text path);
 
+/* The host and port that a target in absolute-form names; `other` if it is in another form. */
+struct text http_path_host(struct text target, struct text other);
+
 /* Whether these bytes are ASCII. */
 bool http_path_ascii(const char *p, size_t n);
 
@@ -27,5 +30,10 @@ bool http_path_ascii(const char *p, size_t n);
  * U+DCFF (Python's surrogateescape, in the form of its surrogatepass). `out` has room for 3 * n
  * bytes. Returns how many were written. */
 size_t http_path_escape(char *out, const char *p, size_t n);
+
+/* Writes bytes as UTF-8 in which U+FFFD stands for what is none, once for each start of a character
+ * that does not go on (Unicode, 3.9, as Python's errors="replace"). `out` has room for 3 * n bytes;
+ * p may be 2 * n bytes behind it. Returns how many were written. */
+size_t http_path_replace(char *out, const char *p, size_t n);
 
 #endif

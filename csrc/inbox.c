@@ -303,6 +303,9 @@ ssize_t inbox_encode(struct inbox *in)
     p = put_others(p, in, &groups);
     codec_list(start, groups);
     in->encoded.len = (size_t)(p - start);
+    if (in->sharing > 0)
+        in->refs = (struct codec_refs){0};
+    in->sharing = 0;
     in->messages = 0;
     in->events = false;
     in->replying = 0;

@@ -11,6 +11,7 @@
 #include <errno.h>
 
 #include "buf.h"
+#include "codec.h"
 
 enum {
     INBOX_NOTICES = 16,     /* kinds of notice: FL_EPROTO - code */
@@ -44,6 +45,8 @@ struct inbox {
     struct events files;
     uint32_t notices[INBOX_NOTICES];
     struct buf encoded;
+    struct codec_refs refs; /* of this turn's messages */
+    uint32_t sharing;       /* the group they are of, plus one; 0: none yet */
 };
 
 void inbox_init(struct inbox *in);
@@ -65,6 +68,16 @@ static inline void inbox_message(struct inbox *in, struct group *g, uint64_t id,
     memcpy(g->ids.data + g->ids.len, &id, sizeof id);
     g->ids.len += sizeof id;
     in->messages++;
+}
+
+/* What messages of this group may refer to, as long as the turn lasts; NULL: nothing. References
+ * count what is in front of them in the whole batch, so one group alone may have them: the first
+ * that asks. */
+static inline struct codec_refs *inbox_refs(struct inbox *in, uint32_t group)
+{
+    if (in->sharing == 0)
+        in->sharing = group + 1;
+    return in->sharing == group + 1 ? &in->refs : NULL;
 }
 
 /* Events. What does not fit in memory is not told (-ENOMEM). */

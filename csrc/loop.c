@@ -126,6 +126,8 @@ static int describe(struct conns *t, struct listener *l, const fl_listener *spec
                           spec->max_message);
     if (rc < 0 || l->framing.protocol->answer == NULL)
         return rc;
+    if (spec->form < FL_FORM_PLAIN || spec->form > FL_FORM_ASGI)
+        return -EINVAL;
     l->http = (struct http_settings){
         .max_body = spec->max_body,
         .max_line = spec->max_line,
@@ -137,6 +139,7 @@ static int describe(struct conns *t, struct listener *l, const fl_listener *spec
         .body_rate = spec->body_rate,
         .keepalive_ms = spec->keepalive_ms,
         .stream = spec->stream != 0,
+        .form = (uint8_t)spec->form,
         .date = &t->date,
     };
     l->framing.http = &l->http;

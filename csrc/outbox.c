@@ -57,7 +57,7 @@ static int encode(struct conns *t, struct conn *c, struct exchange *x, struct qu
     const struct framing *f = conn_framing(t, c);
     if (unlikely(op == FL_FILE || op == FL_PART)) {
         enter(r, &op);
-        return op == FL_FILE ? site_file(t->site, c, x, q, r) : files_part(t->files, c, q, r);
+        return op == FL_FILE ? site_file(t->site, c, x, q, r) : files_part(t->files, c, x, q, r);
     }
     return f->protocol->reply(f, x, r, &t->wire, q);
 }

@@ -286,6 +286,28 @@ int sock_address(int fd, bool peer, char *out, size_t size)
     return n >= 0 && (size_t)n >= size ? -ENOSPC : n;
 }
 
+int sock_peer_name(int fd, struct sock_name *name)
+{
+    union address a = {0};
+    socklen_t len = sizeof(a);
+    char host[INET6_ADDRSTRLEN] = "";
+    *name = (struct sock_name){0};
+    if (getpeername(fd, &a.any, &len) < 0)
+        return -errno;
+    if (a.any.sa_family == AF_INET) {
+        inet_ntop(AF_INET, &a.v4.sin_addr, host, sizeof(host));
+        name->port = ntohs(a.v4.sin_port);
+    } else if (a.any.sa_family == AF_INET6) {
+        inet_ntop(AF_INET6, &a.v6.sin6_addr, host, sizeof(host));
+        name->port = ntohs(a.v6.sin6_port);
+    } else {
+        return 1;
+    }
+    name->len = (uint8_t)strlen(host);
+    memcpy(name->host, host, name->len);
+    return 0;
+}
+
 int sock_peer_key(int fd, unsigned char key[16])
 {
     union address a = {0};

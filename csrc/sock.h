@@ -39,6 +39,17 @@ void sock_close(int fd, bool reset);
  * unnamed). Returns its length or -errno. */
 int sock_address(int fd, bool peer, char *out, size_t size);
 
+/* A peer on a network, as applications are told of it. */
+struct sock_name {
+    uint16_t port;
+    uint8_t len;
+    char host[45]; /* numeric, `len` bytes: "127.0.0.1", "::1" */
+};
+
+/* Fills *name with the peer's. Returns 0; 1 for a peer without such an address (Unix sockets); or
+ * -errno; then name->len is 0. */
+int sock_peer_name(int fd, struct sock_name *name);
+
 /* Writes 16 bytes that are the same for all connections of one peer: its IPv4 address, or the first
  * half of its IPv6 address, which is one customer's. Returns 1, or 0 for a peer without address. */
 int sock_peer_key(int fd, unsigned char key[16]);

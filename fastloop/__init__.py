@@ -19,11 +19,13 @@ from fastloop.reply import NOTHING, last
 from fastloop.server import Server, serve
 from fastloop.stats import Stats
 from fastloop.timers import Timer
+from fastloop.wsgi import WSGI
 
 __version__ = "0.1.0"
 
 __all__ = [
     "NOTHING",
+    "WSGI",
     "Config",
     "ConfigError",
     "Connection",

@@ -74,6 +74,10 @@ class Lib:
     FL_MORE: Final[int]
     FL_READ: Final[int]
 
+    FL_FORM_PLAIN: Final[int]
+    FL_FORM_WSGI: Final[int]
+    FL_FORM_ASGI: Final[int]
+
     FL_WANT_IDS: Final[int]
     FL_WANT_OPENED: Final[int]
     FL_WANT_CLOSED: Final[int]

@@ -68,6 +68,10 @@ def echo(value: Any) -> object:
     return result
 
 
+# A str and a bytes value that are flagged, and references to them.
+SHARED = b"[\4\0\0\0" + b"\xfa\3one" + b"\xf3\3\0\0\0two" + b"r\1\0\0\0" + b"r\0\0\0\0"
+
+
 def check_codec() -> None:
     """Raises ImportError unless every sample comes back from the core as it went."""
     for sample in SAMPLES:
@@ -81,6 +85,8 @@ def check_codec() -> None:
                 f" {sample!r:.200} came back as {returned!r:.200}; please report it, with the"
                 " output of `python -VV`"
             )
+    if marshal.loads(SHARED) != ["one", b"two", b"two", "one"]:
+        raise ImportError("this interpreter's marshal does not know references (version 3)")
 
 
 check_codec()

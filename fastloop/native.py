@@ -36,11 +36,20 @@ def open_loop(config: Config) -> Any:
 
 
 def listen(
-    loop: Any, fd: int, framing: Framing, config: Config, wants: int, stream: bool, what: str
+    loop: Any,
+    fd: int,
+    framing: Framing,
+    config: Config,
+    wants: int,
+    *,
+    stream: bool,
+    form: int,
+    what: str,
 ) -> int:
     """Serves a listening socket; `what` names it in an error. Returns the listener's number.
 
-    `stream`: of HTTP, bodies come in pieces.
+    `stream` and `form` (FL_FORM_*) are of HTTP: whether bodies come in pieces, and in which form
+    requests are delivered.
     """
     name = ffi.new("char[]", framing.name.encode())
     delimiter = ffi.new("char[]", framing.delimiter) if framing.delimiter else ffi.NULL
@@ -60,6 +69,7 @@ def listen(
     c.body_rate = config.body_rate
     c.keepalive_ms = _milliseconds(config.keep_alive)
     c.stream = stream
+    c.form = form
     return check(lib.fl_listen(loop, fd, c), what)
 
 

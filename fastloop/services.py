@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fastloop import dispatch, native
+from fastloop import dispatch, native, wsgi
 from fastloop._ffi import lib
 from fastloop.asgi.app import AsgiApp
 from fastloop.bind import Bind, Listener, parse
@@ -20,9 +20,13 @@ from fastloop.interface import ASGI, WSGI, detect
 from fastloop.route import Dispatch, Route
 from fastloop.slices import in_turn
 from fastloop.workers import Workers
+from fastloop.wsgi.app import App as WSGIApp
 
 if TYPE_CHECKING:
     from fastloop.runtime import Runtime
+
+HTTPApp = App | WSGIApp | AsgiApp
+"""What serves an http:// address."""
 
 Framings = str | Framing | Mapping[str, str | Framing] | None
 
@@ -33,7 +37,7 @@ class Service:
 
     bind: Bind
     framing: Framing
-    handler: Handler | App | AsgiApp
+    handler: Handler | HTTPApp
 
     @property
     def is_async(self) -> bool:
@@ -44,8 +48,8 @@ class Service:
         self, runtime: Runtime, listener: Listener, fd: int, config: Config, workers: Workers | None
     ) -> Route:
         """Serves one listening socket in one runtime."""
-        app = None if isinstance(self.handler, Handler) else self.handler
-        route = self._route(runtime, listener, workers)
+        app = self.handler if isinstance(self.handler, HTTPApp) else None
+        route = self._route(runtime, workers, listener)
         number = native.listen(
             runtime.loop,
             fd,
@@ -53,6 +57,7 @@ class Service:
             config,
             wants_of(route),
             stream=app is not None and app.stream,
+            form=app.form if app is not None else lib.FL_FORM_PLAIN,
             what=f"listening on {listener.address}",
         )
         if app is not None:
@@ -64,11 +69,9 @@ class Service:
                 native.leave(runtime.loop, number, hole)
         return route
 
-    def _route(self, runtime: Runtime, listener: Listener, workers: Workers | None) -> Route:
-        if isinstance(self.handler, AsgiApp):
-            return self.handler.route(runtime, listener)
-        if isinstance(self.handler, App):
-            return self.handler.route(runtime, workers)
+    def _route(self, runtime: Runtime, workers: Workers | None, listener: Listener) -> Route:
+        if isinstance(self.handler, HTTPApp):
+            return self.handler.route(runtime, workers, listener)
         return Route(self.handler, dispatch_of(self.handler, workers))
 
 
@@ -89,31 +92,37 @@ def services_of(
         for name, given in (("stream", stream), ("static", static)):
             if given:
                 raise ConfigError(f"{name} is for http:// addresses, and there is none")
-    apps: dict[int, App | AsgiApp] = {}  # one application at two addresses has one lifespan
+    apps: dict[int, HTTPApp] = {}  # one application at two addresses has one lifespan
     services = []
     for bind, found, target in zip(binds, framings, targets.values(), strict=True):
-        served: Handler | App | AsgiApp
+        served: Handler | HTTPApp
         if found.name != "http":
             served = handler_of(target, bind)
         else:
             if id(target) not in apps:
-                apps[id(target)] = app_of(target, config, stream=stream, static=static)
+                apps[id(target)] = http_app(target, config, stream=stream, static=static)
             served = apps[id(target)]
         services.append(Service(bind, found, served))
     return services
 
 
-def app_of(
+def http_app(
     target: Any, config: Config, *, stream: bool, static: Mapping[str, Any] | None
-) -> App | AsgiApp:
-    """What serves an http:// address."""
-    interface = detect(target, config.interface)
-    if interface == WSGI:
-        raise ConfigError("WSGI applications are not served yet: hand over a handler, or ASGI")
+) -> HTTPApp:
+    """What serves an http:// address. Raises ConfigError for what cannot work."""
+    interface = WSGI if isinstance(target, wsgi.WSGI) else detect(target, config.interface)
+    if stream and interface == ASGI:
+        raise ConfigError("stream is for handlers: ASGI applications always read bodies so")
+    if stream and interface == WSGI:
+        raise ConfigError(
+            "stream=True is for handlers: a WSGI application reads its body from wsgi.input, as it"
+            " arrives if it has threads by blocking=N"
+        )
     if interface == ASGI:
-        if stream:
-            raise ConfigError("stream is for handlers: ASGI applications always read bodies so")
         return AsgiApp(target, config, static=static)
+    if interface == WSGI:
+        app = target.app if isinstance(target, wsgi.WSGI) else target
+        return WSGIApp(app, config, static=static)
     return App(target, config, stream=stream, static=static)
 
 

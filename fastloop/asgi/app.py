@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from fastloop._ffi import lib
 from fastloop.asgi.cycle import COMPLETE, Cycle, Message
 from fastloop.asgi.lifespan import Lifespan
-from fastloop.asgi.scope import scopes
+from fastloop.asgi.scope import base, scopes
 from fastloop.bind import Listener
 from fastloop.config import Config
 from fastloop.errors import ConfigError
@@ -21,10 +22,14 @@ from fastloop.tasks import Tasks
 
 if TYPE_CHECKING:
     from fastloop.runtime import Runtime
+    from fastloop.workers import Workers
 
 
 class AsgiApp:
     """A user's application. Raises ConfigError for what cannot be called."""
+
+    form = lib.FL_FORM_ASGI
+    """How the core delivers requests."""
 
     is_async = True
     stream = True
@@ -53,7 +58,7 @@ class AsgiApp:
             self._lifespans[runtime] = Lifespan(self.target, self.config.lifespan)
         return self._lifespans[runtime]
 
-    def route(self, runtime: Runtime, listener: Listener) -> Route:
+    def route(self, runtime: Runtime, _: Workers | None, listener: Listener) -> Route:
         """What serves one listening socket in one runtime."""
         requests = Requests(runtime, self, listener)
         return Route(Handler(requests.begin, self.name), requests)
@@ -67,9 +72,8 @@ class Requests(Tasks):
         self.lifespan = app.lifespan(runtime)
         self._app = app.target
         self._cycle: type[Cycle] = type("Cycle", (Cycle,), {"runtime": runtime})
-        self._scope = scopes(
-            runtime.loop, listener, app.config.root_path.rstrip("/"), self.lifespan.state
-        )
+        root_path = app.config.root_path.rstrip("/")
+        self._scope = scopes(base(listener, root_path), self.lifespan.state)
 
     def __call__(
         self, runtime: Runtime, route: Route, ids: list[int] | None, items: list[Any]
@@ -84,9 +88,10 @@ class Requests(Tasks):
 
     def begin(self, message: tuple[Any, ...]) -> None:
         """Says the response to one request, or promises it."""
-        cycle = self._cycle(message[4], message[5])
+        own, body, id = message
+        cycle = self._cycle(body, id)
         try:
-            coroutine = self._app(self._scope(message), cycle.receive, cycle.send)
+            coroutine = self._app(self._scope(own), cycle.receive, cycle.send)
             task = self.spawn(coroutine)
         except Exception as error:
             cycle.failed(error)

@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from fastloop._ffi import lib
+from fastloop.bind import Listener
 from fastloop.config import Config
 from fastloop.dispatch import whole_batch
 from fastloop.errors import ConfigError
@@ -28,6 +30,9 @@ class App:
 
     ``target`` is None where only files are served.
     """
+
+    form = lib.FL_FORM_PLAIN
+    """How the core delivers requests."""
 
     def __init__(
         self,
@@ -106,7 +111,7 @@ class App:
         """Whether any handler takes bodies as they arrive."""
         return any(endpoint.stream for endpoint in self.endpoints)
 
-    def route(self, runtime: Runtime, workers: Workers | None) -> Route:
+    def route(self, runtime: Runtime, workers: Workers | None, _: Listener | None = None) -> Route:
         """What serves it in one runtime."""
         answers = Answers(runtime, self.table, debug=self.config.debug)
         message: Callable[..., Any]
