@@ -58,6 +58,7 @@ class Runtime(Posting):
             lib.FL_ROOM: self.waits.told_room,
             lib.FL_BODY: self.waits.told_body,
             lib.FL_FILES: self.waits.told_files,
+            lib.FL_LEFT: self.waits.told_left,
         }
         _runtimes.add(self)
 

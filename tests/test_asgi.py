@@ -89,6 +89,20 @@ def test_scope(ask: Serve, pause: bool) -> None:
     assert scope["state"] == {"kept": "in startup"}
 
 
+def test_scopes_share_nothing_and_are_of_http(ask: Serve) -> None:
+    async def run(scope: Message, receive: Receive, send: Send) -> None:
+        said = f"{scope['type']} {scope['path']} {sorted(scope['state'])} {scope['extensions']}"
+        scope["state"]["other"] = scope["asgi"]["other"] = scope["extensions"]["other"] = 1
+        assert len(scope["asgi"]) == 3
+        await send(START)
+        await send(body(said.encode()))
+
+    with ask(run) as client:
+        first = client.get("/%ff").text
+        second = client.ask("GET", "/%ff", None, Connection="upgrade", Upgrade="websocket").text
+    assert first == second == "http /\ufffd ['kept'] {'http.response.early_hint': {}}"
+
+
 @pytest.mark.parametrize("size", [0, 10, 300_000])
 def test_bodies_both_ways(ask: Serve, size: int) -> None:
     async def run(scope: Message, receive: Receive, send: Send) -> None:
@@ -231,6 +245,54 @@ def test_a_stop_is_a_disconnect_to_who_waits_for_it(stage_async: Stage) -> None:
     wait_for(lambda: events == ["http.request", "http.disconnect"])
 
 
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+@pytest.mark.parametrize("pieces", [0, 1])
+def test_a_peer_that_shuts_its_side_is_told_and_still_answered(
+    ask: Serve, version: bytes, pieces: int
+) -> None:
+    events: list[str] = []
+
+    async def run(scope: Message, receive: Receive, send: Send) -> None:
+        await receive()
+        if pieces:
+            await send(START)
+            await send(body(b"a", more=True))
+        events.append("asks")
+        events.append((await receive())["type"])
+        events.append((await receive())["type"])
+        if not pieces:
+            await send(START)
+        await send(body(b"z"))
+
+    client = ask(run)
+    client.send(b"GET / HTTP/%s\r\nhost: a\r\n\r\n" % version)
+    wait_for(lambda: events == ["asks"])
+    client.client.finish()
+    said = client.client.rest()
+    assert said.startswith(b"HTTP/1.1 200")
+    assert b"z" in said.partition(b"\r\n\r\n")[2]
+    assert events == ["asks", "http.disconnect", "http.disconnect"]
+
+
+def test_a_peer_that_leaves_needs_no_answer(
+    stage_async: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    events: list[str] = []
+
+    async def run(scope: Message, receive: Receive, send: Send) -> None:
+        while not events or events[-1] != "http.disconnect":
+            events.append((await receive())["type"])
+
+    server = stage_async.serve(App(run), URL, framing=None)
+    client = HttpClient(server)
+    client.send(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+    wait_for(lambda: events == ["http.request"])
+    client.client.close()
+    wait_for(lambda: events == ["http.request", "http.disconnect"])
+    wait_for(lambda: server.stats().connections == 0)
+    assert not [each for each in caplog.records if each.levelno >= logging.ERROR]
+
+
 def test_disconnect_follows_a_complete_response(ask: Serve) -> None:
     events: list[str] = []
 
@@ -272,6 +334,18 @@ def test_pipelined_requests_answer_in_order(ask: Serve) -> None:
     with ask(run) as client:
         client.send(b"".join(b"GET /%d HTTP/1.1\r\nhost: a\r\n\r\n" % n for n in range(5)))
         assert [client.response().text for _ in range(5)] == [f"/{n}" for n in range(5)]
+
+
+def test_cancelled_tasks_are_answered(ask: Serve) -> None:
+    async def run(scope: Message, receive: Receive, send: Send) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(10)
+
+    with ask(run) as client:
+        assert client.get("/").status == 500
+        assert client.get("/").status == 500
 
 
 # -- lifespan --

@@ -47,6 +47,8 @@ class Cycle:
     _asked = 0  # bytes since somebody waited for room
     _leaving: asyncio.Future[None] | None = None
     _watched = False
+    _listens = False  # for the end of what the peer says
+    _told = False  # that end, which may not be that of the connection
 
     def __init__(self, body: bytes | None, id: int) -> None:
         self.body = body
@@ -72,9 +74,12 @@ class Cycle:
         return {"type": "http.request", "body": piece, "more_body": not self._read}
 
     async def _disconnect(self) -> Message:
-        if self._leaving is None or self._leaving.cancelled():
+        """Waits until the peer is done with us; one that shut its side only may still read."""
+        if self._leaving is None:
             self._leaving = asyncio.get_running_loop().create_future()
-        self._watch()
+            self._listens = True
+            self.promise()
+            self.runtime.waits.leave(self.id, self._done)
         await asyncio.shield(self._leaving)
         return {"type": "http.disconnect"}
 
@@ -88,13 +93,25 @@ class Cycle:
         self.gone = True
         self._release()
 
+    def _done(self, why: int) -> None:
+        self._told = True
+        self.gone = self.gone or why != 0 or not self.runtime.is_open(self.id)
+        self._listens = False
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._leaving is not None and not self._leaving.done():
+            self._leaving.set_result(None)
+
     def _release(self) -> None:
         """Nobody needs to wait for the end of this any more."""
         if self._watched:
             self._watched = False
             self.runtime.waits.forget(self.id, self._left)
-        if self._leaving is not None and not self._leaving.done():
-            self._leaving.set_result(None)
+        if self._listens:
+            self.runtime.waits.forget(self.id, self._done)
+            self._listens = False
+        self._wake()
 
     def _body_failed(self, why: int) -> None:
         """The rest of the body cannot be read: a peer that is still there is told why."""
@@ -189,7 +206,7 @@ class Cycle:
         if error is not None:
             self.failed(error)
         elif self.stage != COMPLETE:
-            if not (self.gone or task.cancelled()):
+            if not (self.gone or self._told or task.cancelled()):
                 log.error("the ASGI application returned without a complete response")
             self._say(FAULT)
 
