@@ -78,6 +78,12 @@ class Runtime(Posting):
         self.thread = None
         self.turning = True
 
+    def attend(self) -> bool:
+        """Does what was posted before the first turn. Returns whether there is to be one."""
+        self.thread = get_ident()
+        self._run_posted()
+        return self.running
+
     def begin(self) -> None:
         """This thread turns it from now on."""
         self.thread = get_ident()

@@ -6,12 +6,14 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
-from fastloop.aio import AsyncioTurns, loop_factory
+from fastloop.aio import AsyncioTurns, awaited, loop_factory
 from fastloop.asgi.app import Requests
+from fastloop.asgi.lifespan import Lifespan
 from fastloop.assembly import Assembly
 from fastloop.config import Config
 from fastloop.errors import ConfigError, FastloopError
@@ -59,14 +61,22 @@ class Server(Telling):
         self._threads: list[threading.Thread] = []
         self._attended = False  # run() or serve() closes it
         self._failure: BaseException | None = None
+        self.hurried = False  # a signal came again: nothing is waited for any more
 
     # -- life --
 
     def start(self) -> Self:
-        """Listens, and serves in background threads. Returns itself."""
+        """Listens, and serves in background threads, once applications started. Returns itself.
+
+        Raises what a startup raised, with nothing left open: of ASGI a StartupError.
+        """
         self._open()
-        for runtime in self._runtimes:
-            self._spawn(runtime)
+        try:
+            for ready in [self._spawn(runtime) for runtime in self._runtimes]:
+                ready.result()
+        except BaseException:
+            self.stop(drain=0)
+            raise
         return self
 
     def run(self, *, started: Callable[[], object] | None = None) -> None:
@@ -136,21 +146,30 @@ class Server(Telling):
             raise FastloopError("this server was started already")
         self._assembly.open(self)
 
-    def _spawn(self, runtime: Runtime) -> None:
+    def _spawn(self, runtime: Runtime) -> Future[None]:
+        ready: Future[None] = Future()
+
         def body() -> None:
             try:
-                self._turns(runtime)
+                self._turns(runtime, lambda: ready.set_result(None))
             except BaseException as error:
                 self._failure = error
-                log.critical("a loop thread ended", exc_info=error)
                 for other in self._runtimes:
                     other.stop()
+                if ready.done():
+                    log.critical("a loop thread ended", exc_info=error)
+                else:
+                    ready.set_exception(error)
+            finally:
+                if not ready.done():  # stopped before it began
+                    ready.set_result(None)
 
         name = f"fastloop-{len(self._threads)}"
         thread = threading.Thread(target=body, name=name, daemon=True)
         self._threads.append(thread)
         runtime.expect()
         thread.start()
+        return ready
 
     def _turns(self, runtime: Runtime, started: Callable[[], object] | None = None) -> None:
         if not self._assembly.is_async:
@@ -164,8 +183,15 @@ class Server(Telling):
     async def _serve(self, runtime: Runtime, started: Callable[[], object] | None = None) -> None:
         dispatches = [route.dispatch for route in runtime.routes]
         lifespans = [each.lifespan for each in dispatches if isinstance(each, Requests)]
-        for lifespan in lifespans:
-            await lifespan.startup()
+        try:
+            begins = await self._startup(runtime, lifespans)
+        except BaseException:
+            runtime.end()
+            raise
+        if not begins:
+            runtime.end()
+            await self._shutdown(lifespans)
+            return
         if started is not None:
             started()
         turns = AsyncioTurns(runtime)
@@ -176,8 +202,20 @@ class Server(Telling):
             for each in dispatches:
                 if isinstance(each, Tasks):
                     await each.finish(runtime.drained - monotonic())
-            for lifespan in lifespans:
-                await lifespan.shutdown()
+            await self._shutdown(lifespans)
+
+    async def _startup(self, runtime: Runtime, lifespans: list[Lifespan]) -> bool:
+        """Whether all of them started before anybody stopped the server."""
+        for lifespan in lifespans:
+            if not await awaited(lifespan.startup(), runtime.attend):
+                log.warning("stopped before the application started")
+                return False
+        return runtime.attend()
+
+    async def _shutdown(self, lifespans: list[Lifespan]) -> None:
+        for lifespan in lifespans:
+            if not await awaited(lifespan.shutdown(), lambda: not self.hurried):
+                log.warning("stopped before the application had shut down")
 
     def _close(self) -> None:
         for runtime in self._runtimes:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from client import wait_for
+from client import TIMEOUT, wait_for
 from http_client import HttpClient
 from stage import Stage
 
@@ -384,6 +388,78 @@ def test_a_startup_that_fails() -> None:
 
     with pytest.raises(fastloop.FastloopError, match="no database"):
         fastloop.serve(app, URL)
+
+
+async def hangs_at(scope: Message, receive: Receive, send: Send, when: str) -> None:
+    while True:
+        event = (await receive())["type"]
+        print(event, flush=True)
+        if event == f"lifespan.{when}":
+            await asyncio.sleep(1000)
+        await send({"type": f"{event}.complete"})
+
+
+async def hangs_at_startup(scope: Message, receive: Receive, send: Send) -> None:
+    await hangs_at(scope, receive, send, "startup")
+
+
+async def hangs_at_shutdown(scope: Message, receive: Receive, send: Send) -> None:
+    await hangs_at(scope, receive, send, "shutdown")
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_start_raises_what_the_startup_raises(threads: int) -> None:
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.02)
+        await send({"type": "lifespan.startup.failed", "message": "no database"})
+
+    server = fastloop.Server(app, URL, threads=threads)
+    before = set(threading.enumerate())
+    with pytest.raises(fastloop.FastloopError, match="no database"):
+        server.start()
+    assert set(threading.enumerate()) <= before
+
+
+def test_start_waits_for_the_startup(stage_async: Stage) -> None:
+    events: list[str] = []
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        await receive()
+        await asyncio.sleep(0.05)
+        events.append("started")
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    stage_async.serve(app, URL, framing=None)
+    assert events == ["started"]
+
+
+@pytest.mark.parametrize("which", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("when", ["startup", "shutdown"])
+def test_signals_end_what_hangs(when: str, which: str) -> None:
+    source = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import fastloop, test_asgi;"
+        f"server = fastloop.Server(test_asgi.hangs_at_{when}, {URL!r});"
+        "server.run(started=lambda: print('started', flush=True))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", source, str(Path(__file__).parent)], stdout=subprocess.PIPE
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"lifespan.startup\n"
+            number = signal.Signals[which]
+            if when == "shutdown":
+                assert process.stdout.readline() == b"started\n"
+            process.send_signal(number)
+            if when == "shutdown":
+                assert process.stdout.readline() == b"lifespan.shutdown\n"
+                process.send_signal(number)
+            process.wait(TIMEOUT)
+        finally:
+            process.kill()
 
 
 def test_lifespan_on_wants_one() -> None:

@@ -71,6 +71,9 @@ class Lifespan:
         said = asyncio.ensure_future(self._step.wait())
         try:
             await asyncio.wait((said, task), return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
         finally:
             said.cancel()
 
