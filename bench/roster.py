@@ -29,6 +29,7 @@ NGINX, GRANIAN, FASTPYSGI, SOCKETIFY, UVICORN = (
     "socketify",
     "uvicorn",
 )
+GUNICORN, UWSGI = "gunicorn", "uwsgi"
 
 
 @cache
@@ -160,3 +161,54 @@ def uvicorn(app: str) -> Contender:
         return [*serve, "--no-access-log", "--timeout-keep-alive", "75", f"asgi:{app}"]
 
     return Contender(UVICORN, argv)
+
+
+def fastloop_wsgi(app: str) -> Contender:
+    """Return fastloop with an application of contenders/wsgi.py."""
+    target = f"{CONTENDERS / 'wsgi_fastloop.py'}:{app}"
+
+    def argv(port: int) -> list[str]:
+        return [*_fastloop("serve", target), "--bind", f"http://127.0.0.1:{port}"]
+
+    return Contender(FASTLOOP, argv)
+
+
+def fastpysgi_wsgi(app: str) -> Contender:
+    """Return fastpysgi with an application of contenders/wsgi.py."""
+    script = str(CONTENDERS / "wsgi_fastpysgi.py")
+    packages = ("fastpysgi", "flask", "django")
+    return Contender(FASTPYSGI, lambda port: [peer_python(*packages), script, str(port), app])
+
+
+def granian_wsgi(app: str) -> Contender:
+    """Return granian with an application of contenders/wsgi.py."""
+
+    def argv(port: int) -> list[str]:
+        serve = [peer_program("granian", "granian", "flask", "django"), "--port", str(port)]
+        return [*serve, "--interface", "wsgi", "--http", "1", "--no-log", f"wsgi:{app}_app"]
+
+    return Contender(GRANIAN, argv)
+
+
+def gunicorn(app: str) -> Contender:
+    """Return gunicorn, one worker with threads, with an application of contenders/wsgi.py."""
+
+    def argv(port: int) -> list[str]:
+        serve = [peer_program("gunicorn", "gunicorn", "flask", "django")]
+        serve += ["--bind", f"127.0.0.1:{port}", "--log-level", "warning"]
+        serve += ["--worker-class", "gthread", "--threads", "4", "--keep-alive", "75"]
+        return [*serve, f"wsgi:{app}_app"]
+
+    return Contender(GUNICORN, argv)
+
+
+def uwsgi(app: str) -> Contender:
+    """Return uWSGI, one process with threads, with an application of contenders/wsgi.py."""
+
+    def argv(port: int) -> list[str]:
+        serve = [peer_program("uwsgi", "uwsgi", "flask", "django"), "--http11-socket"]
+        serve += [f"127.0.0.1:{port}", "--master", "--threads", "4", "--disable-logging"]
+        serve += ["--so-keepalive", "--http-keepalive", "--listen", "100", "--need-app"]
+        return [*serve, "--module", f"wsgi:make('{app}')"]
+
+    return Contender(UWSGI, argv)

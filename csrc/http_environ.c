@@ -21,7 +21,6 @@ enum {
     KEY_PATH,
     KEY_QUERY,
     KEY_RAW,
-    KEY_URI,
     KEY_PROTOCOL,
     KEY_ADDRESS,
     KEY_PORT,
@@ -55,7 +54,7 @@ size_t http_environ_room(const struct message *m)
 {
     enum { FIXED = 512 };
     const struct http_request *r = &m->http;
-    return FIXED + r->method.len + 2 * r->path.len + r->query.len + 2 * r->target.len +
+    return FIXED + r->method.len + 2 * r->path.len + r->query.len + r->target.len +
            10 * r->head.len;
 }
 
@@ -108,8 +107,6 @@ static char *put_request_line(char *p, const struct environ *e)
     p = put_key(p, e, KEY_QUERY, TEXT("QUERY_STRING"));
     p = codec_ascii(p, r->query.at, (uint32_t)r->query.len);
     p = put_key(p, e, KEY_RAW, TEXT("RAW_URI"));
-    p = codec_ascii(p, r->target.at, (uint32_t)r->target.len);
-    p = put_key(p, e, KEY_URI, TEXT("REQUEST_URI"));
     p = codec_ascii(p, r->target.at, (uint32_t)r->target.len);
     p = put_key(p, e, KEY_PROTOCOL, TEXT("SERVER_PROTOCOL"));
     return r->flags & HTTP_OLD ? put_key(p, e, VALUE_OLD, TEXT("HTTP/1.0"))

@@ -10,7 +10,7 @@ struct message;
 size_t http_environ_room(const struct message *m);
 
 /* Writes a dict of what the request itself says: REQUEST_METHOD, PATH_INFO (decoded, its bytes as
- * characters), QUERY_STRING, RAW_URI and REQUEST_URI (the target as sent), SERVER_PROTOCOL,
+ * characters), QUERY_STRING, RAW_URI (the target as sent), SERVER_PROTOCOL,
  * REMOTE_ADDR and REMOTE_PORT where they are known, and its fields: HTTP_*, CONTENT_TYPE,
  * CONTENT_LENGTH. Of a field that comes again the values are joined. Names with an underscore are
  * left out: nobody could tell them from those with a hyphen. What is the same for all requests of a

@@ -139,6 +139,8 @@ def handler_of(target: Any, bind: Bind) -> Handler:
     """What serves an address that is not HTTP."""
     if isinstance(target, Router):
         raise ConfigError(f"a Router serves http:// addresses, not {bind.url}")
+    if isinstance(target, wsgi.WSGI):
+        raise ConfigError(f"a WSGI application serves http:// addresses, not {bind.url}")
     return Handler.of(target)
 
 

@@ -150,26 +150,12 @@ def quart() -> Any:
 
 
 def django() -> Any:
-    """An application of Django, of this module's views."""
+    """The application of Django that is also served by WSGI."""
     pytest.importorskip("django")
-    from django.conf import settings
     from django.core.asgi import get_asgi_application
-    from django.http import HttpResponse, JsonResponse
-    from django.urls import path
+    from wsgi_apps import django_app
 
-    def plain(request: Any) -> Any:
-        return HttpResponse(f"{request.method} {request.GET.get('a')} {request.path}")
-
-    async def posted(request: Any) -> Any:
-        return JsonResponse({key: request.POST[key] for key in sorted(request.POST)})
-
-    class Urls:
-        urlpatterns = (path("plain", plain), path("posted", posted))
-
-    if not settings.configured:
-        settings.configure(
-            ROOT_URLCONF=Urls, SECRET_KEY="-", ALLOWED_HOSTS=["*"], LOGGING_CONFIG=None
-        )
+    assert django_app.app is not None  # which has configured it
     return get_asgi_application()
 
 
@@ -226,8 +212,18 @@ CASES: dict[str, tuple[Callable[[], Any], list[Ask]]] = {
     "django": (
         django,
         [
-            lambda c: c.get("/plain?a=b"),
-            lambda c: c.post("/posted", data={"b": "c", "d": "\xe9"}),
+            lambda c: c.get("/"),
+            lambda c: c.post("/"),
+            lambda c: c.get("/count"),
+            lambda c: c.get("/count"),
+            lambda c: c.post(
+                "/echo/a%20%C3%A9?b=c", data={"d": "\xe9"}, headers={"host": "testserver"}
+            ),
+            lambda c: c.post("/upload", files={"f": ("a.bin", b"a" * 200_000)}, data={"n": "m"}),
+            lambda c: c.get("/big"),
+            lambda c: c.get("/away"),
+            lambda c: c.get("/fail"),
+            lambda c: c.get("/none"),
             lambda c: c.get("/nowhere"),
         ],
     ),

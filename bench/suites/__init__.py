@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 from case import Case
 
-from . import echo, http, idle, kv, latency, static
+from . import echo, http, idle, kv, latency, static, wsgi
 
 SUITES: dict[str, Callable[[bool], list[Case]]] = {
     "kv": kv.cases,
     "echo": echo.cases,
     "http": http.cases,
     "static": static.cases,
+    "wsgi": wsgi.cases,
     "idle": idle.cases,
     "latency": latency.cases,
 }

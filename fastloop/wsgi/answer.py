@@ -61,13 +61,14 @@ class Answers:
                         reply = (MARK, operation, start.code, start.headers, body)
                         start.code = 0
                         return reply
-                return self._respond(message, environ, start, result)
+                reply = self._respond(message, environ, start, result)
             except Exception as error:
-                return self.failed(environ, message[2], error)
-            finally:
-                if start.code or start.written:  # somebody may still hold it
-                    start = Start()
-                    call = start.start
+                reply = self.failed(environ, message[2], error)
+            except BaseException:
+                call = (start := Start()).start
+                raise
+            call = (start := Start()).start  # somebody may still hold the other
+            return reply
 
         return answer
 

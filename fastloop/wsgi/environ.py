@@ -15,6 +15,10 @@ BLOCK = 64 * 1024
 """Bytes that a body is read ahead, and a file is read at once."""
 
 
+PLACES = 22
+"""Keys that a dict must have had to have room for 42; see ``roomy``."""
+
+
 class Nothing:
     """The ``wsgi.input`` of a request without a body: one for all of them, so it cannot change."""
 
@@ -102,24 +106,35 @@ def arriving(body: Body) -> BufferedReader:
 
 def base(listener: Listener, config: Config) -> dict[str, Any]:
     """The keys that are the same for all requests (PEP 3333, "environ Variables")."""
-    host, port = _address(listener)
-    return {
-        "SERVER_NAME": host,
-        "SERVER_PORT": port,
-        "SERVER_SOFTWARE": "fastloop",
-        "SCRIPT_NAME": root(config),
-        "QUERY_STRING": "",
-        "REMOTE_ADDR": "",
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "http",
-        "wsgi.input": Nothing(),
-        "wsgi.input_terminated": True,
-        "wsgi.errors": Errors(),
-        "wsgi.multithread": config.blocking > 1 or config.threads > 1,
-        "wsgi.multiprocess": getattr(config, "workers", 1) > 1,
-        "wsgi.run_once": False,
-        "wsgi.file_wrapper": FileWrapper,
-    }
+    return roomy(
+        **_address(listener),
+        SERVER_SOFTWARE="fastloop",
+        SCRIPT_NAME=root(config),
+        **{
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            "wsgi.input": Nothing(),
+            "wsgi.input_terminated": True,
+            "wsgi.errors": Errors(),
+            "wsgi.multithread": config.blocking > 1 or config.threads > 1,
+            "wsgi.multiprocess": getattr(config, "workers", 1) > 1,
+            "wsgi.run_once": False,
+            "wsgi.file_wrapper": FileWrapper,
+        },
+    )
+
+
+def roomy(**keys: Any) -> dict[str, Any]:
+    """These keys, in a dict whose copies have room for those of a request.
+
+    CPython copies the table of a dict as it is, with the places that were taken once; so no copy
+    has to grow, which would cost as much as the copy.
+    """
+    for n in range(PLACES - len(keys)):
+        keys[f"place {n}"] = None
+    while next(reversed(keys)).startswith("place "):
+        keys.popitem()
+    return keys
 
 
 def root(config: Config) -> str:
@@ -128,9 +143,9 @@ def root(config: Config) -> str:
     return str(path.encode().decode("latin-1"))
 
 
-def _address(listener: Listener) -> tuple[str, str]:
-    """Host and port of a listener; of one that has none what a URL without them means."""
+def _address(listener: Listener) -> dict[str, str]:
+    """Where a listener is; one without host and port has what a URL without them means."""
     address = listener.sockets[0].getsockname()
     if not isinstance(address, tuple):
-        return "localhost", "80"
-    return str(address[0]), str(address[1])
+        return {"SERVER_NAME": "localhost", "SERVER_PORT": "80", "REMOTE_ADDR": ""}
+    return {"SERVER_NAME": str(address[0]), "SERVER_PORT": str(address[1])}

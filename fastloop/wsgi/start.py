@@ -45,14 +45,8 @@ class Start:
         Raises what ``exc_info`` tells if the response has begun; RuntimeError for a second call
         without that; TypeError and ValueError for a status or fields that are none.
         """
-        if exc_info is not None:
-            try:
-                if self.begun:
-                    raise exc_info[1].with_traceback(exc_info[2])
-            finally:
-                exc_info = None  # or the traceback would hold this frame, and this frame it
-        elif self.code:
-            raise RuntimeError("start_response() was called twice")
+        if self.code or exc_info is not None:
+            self._again(exc_info)
         code = _codes.get(status) or _code(status)
         self.headers = headers
         for name, value in headers:
@@ -61,6 +55,15 @@ class Start:
                 break
         self.code = code
         return self.write
+
+    def _again(self, exc_info: Info | None) -> None:
+        if exc_info is None:
+            raise RuntimeError("start_response() was called twice")
+        try:
+            if self.begun:
+                raise exc_info[1].with_traceback(exc_info[2])
+        finally:
+            exc_info = None  # or the traceback would hold this frame, and this frame it
 
     def write(self, data: bytes) -> None:
         """PEP 3333, "The write() Callable": for applications that cannot return an iterable."""
