@@ -149,16 +149,6 @@ def quart() -> Any:
     return app
 
 
-def django() -> Any:
-    """The application of Django that is also served by WSGI."""
-    pytest.importorskip("django")
-    from django.core.asgi import get_asgi_application
-    from wsgi_apps import django_app
-
-    assert django_app.app is not None  # which has configured it
-    return get_asgi_application()
-
-
 # -- the same of both --
 
 Ask = Callable[[httpx.Client], httpx.Response]
@@ -207,24 +197,6 @@ CASES: dict[str, tuple[Callable[[], Any], list[Ask]]] = {
             lambda c: c.get("/pieces"),
             lambda c: c.get("/nowhere"),
             lambda c: c.put("/"),
-        ],
-    ),
-    "django": (
-        django,
-        [
-            lambda c: c.get("/"),
-            lambda c: c.post("/"),
-            lambda c: c.get("/count"),
-            lambda c: c.get("/count"),
-            lambda c: c.post(
-                "/echo/a%20%C3%A9?b=c", data={"d": "\xe9"}, headers={"host": "testserver"}
-            ),
-            lambda c: c.post("/upload", files={"f": ("a.bin", b"a" * 200_000)}, data={"n": "m"}),
-            lambda c: c.get("/big"),
-            lambda c: c.get("/away"),
-            lambda c: c.get("/fail"),
-            lambda c: c.get("/none"),
-            lambda c: c.get("/nowhere"),
         ],
     ),
 }
