@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from case import Case
 
-from . import echo, http, idle, kv, latency, static, wsgi
+from . import asgi, echo, http, idle, kv, latency, static, wsgi
 
 SUITES: dict[str, Callable[[bool], list[Case]]] = {
     "kv": kv.cases,
@@ -14,6 +14,7 @@ SUITES: dict[str, Callable[[bool], list[Case]]] = {
     "http": http.cases,
     "static": static.cases,
     "wsgi": wsgi.cases,
+    "asgi": asgi.cases,
     "idle": idle.cases,
     "latency": latency.cases,
 }
