@@ -29,7 +29,7 @@ NGINX, GRANIAN, FASTPYSGI, SOCKETIFY, UVICORN = (
     "socketify",
     "uvicorn",
 )
-GUNICORN, UWSGI, HYPERCORN = "gunicorn", "uwsgi", "hypercorn"
+GUNICORN, HYPERCORN = "gunicorn", "hypercorn"
 
 
 @cache
@@ -200,18 +200,6 @@ def gunicorn(app: str) -> Contender:
         return [*serve, f"wsgi:{app}_app"]
 
     return Contender(GUNICORN, argv)
-
-
-def uwsgi(app: str) -> Contender:
-    """Return uWSGI, one process with threads, with an application of contenders/wsgi.py."""
-
-    def argv(port: int) -> list[str]:
-        serve = [peer_program("uwsgi", "uwsgi", "flask", "django"), "--http11-socket"]
-        serve += [f"127.0.0.1:{port}", "--master", "--threads", "4", "--disable-logging"]
-        serve += ["--so-keepalive", "--http-keepalive", "--listen", "100", "--need-app"]
-        return [*serve, "--module", f"wsgi:make('{app}')"]
-
-    return Contender(UWSGI, argv)
 
 
 _ASGI = ("starlette", "fastapi", "uvloop")

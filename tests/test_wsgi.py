@@ -19,7 +19,8 @@ from stage import Stage
 import fastloop
 from conftest import backends
 from fastloop import WSGI, ConfigError
-from fastloop.wsgi.environ import FileWrapper
+from fastloop.wsgi.answer import Answers
+from fastloop.wsgi.environ import FileWrapper, roomy
 
 URL = "http://127.0.0.1:0"
 PLAIN = [("Content-Type", "text/plain")]
@@ -705,6 +706,25 @@ class TestClose:
         assert client.get("/").body == b"ab"
         assert client.get("/").body == b"ab"
         assert "cannot close" in caplog.text
+
+
+def test_a_roomy_dict_is_the_same_with_room() -> None:
+    keys = {"a": 1, "wsgi.b": None}
+    assert roomy(**keys) == keys
+    own = {str(n): n for n in range(20)}
+    assert (roomy(**keys) | own) == (keys | own)
+
+
+class TestRoot:
+    @pytest.mark.parametrize(
+        ("path", "want"),
+        [("/app/x", "/x"), ("/app", ""), ("/app/", "/"), ("/apple", "/apple"), ("/x", "/x")],
+    )
+    def test_what_is_above_the_application_is_not_its_path(self, path: str, want: str) -> None:
+        base = {"SCRIPT_NAME": "/app", "wsgi.input": None}
+        answers = Answers(None, echo, base, fastloop.Config())  # type: ignore[arg-type]
+        environ = answers.environ(({"PATH_INFO": path}, b"", 1))
+        assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == ("/app", want)
 
 
 class TestSettings:

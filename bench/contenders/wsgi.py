@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cache
-from types import SimpleNamespace
 from typing import Any
 
 Environ = dict[str, Any]
@@ -45,7 +44,7 @@ def with_django() -> Application:
     def hello(_request: HttpRequest) -> HttpResponse:
         return HttpResponse(TEXT, content_type="text/plain")
 
-    urls = SimpleNamespace(urlpatterns=[path("django", hello)])
+    urls = type("Urls", (), {"urlpatterns": [path("django", hello)]})
     settings.configure(
         ALLOWED_HOSTS=["*"],
         MIDDLEWARE=["django.middleware.common.CommonMiddleware"],

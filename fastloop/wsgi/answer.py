@@ -16,7 +16,7 @@ from fastloop.http.answer import Answers as HTTPAnswers
 from fastloop.http.body import Body
 from fastloop.http.request import Request
 from fastloop.wsgi.body import Part, Returned
-from fastloop.wsgi.environ import arriving
+from fastloop.wsgi.environ import FileWrapper, arriving
 from fastloop.wsgi.marker import Application
 from fastloop.wsgi.place import Place
 from fastloop.wsgi.start import Start
@@ -100,7 +100,7 @@ class Answers:
         """What crosses for anything but a list of one piece; what is longer begins."""
         returned = Returned(environ, start, result)
         try:
-            part = returned.part()
+            part = returned.part() if type(result) is FileWrapper else None
             first = None if part is not None else returned.whole()
         except BaseException:
             returned.close()

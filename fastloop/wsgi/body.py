@@ -42,19 +42,21 @@ class Returned:
         the end is asked for only where the length tells that there will be none.
         """
         result, start = self._result, self._start
-        self.source = iter(result)
+        self.source = source = iter(result)
         body = b"".join(start.written)
-        for piece in self.source:
-            body += checked(piece)
+        for piece in source:
+            body += piece if type(piece) is bytes else checked(piece)
             if piece:
                 break
         else:
             return self._reply(body)
         known = start.length
-        single = isinstance(result, list | tuple) and len(result) == 1
-        if self.bodiless or not (single or (known is not None and known <= len(body))):
+        if known is None:
+            if not isinstance(result, list | tuple) or len(result) != 1:
+                return body
+        elif known > len(body):
             return body
-        for piece in self.source:
+        for piece in source:
             if checked(piece):
                 log.error("a response is longer than its Content-Length: the rest is left out")
                 break

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from io import BufferedReader, RawIOBase
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 
 from fastloop.bind import Listener
 from fastloop.config import Config
@@ -93,10 +93,6 @@ class Arriving(RawIOBase):
         buffer[:n] = self._piece[:n]
         self._piece = self._piece[n:]
         return n
-
-    def seek(self, *_: Any) -> NoReturn:
-        """Raises OSError: what was read is gone."""
-        raise OSError("a request body cannot be read twice")
 
 
 def arriving(body: Body) -> BufferedReader:

@@ -78,7 +78,7 @@ class Start:
     def length(self) -> int | None:
         """The Content-Length that the application said; None: none."""
         for name, value in self.headers:
-            if name.lower() == "content-length":
+            if len(name) == 14 and name.lower() == "content-length":
                 return int(value)
         return None
 

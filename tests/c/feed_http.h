@@ -13,6 +13,8 @@
 #include "fastloop.h"
 #include "feed.h"
 #include "frame.h"
+#include "http_environ.h"
+#include "http_scope.h"
 
 static inline struct framing http_framing(const struct http_settings *s)
 {
@@ -65,9 +67,12 @@ static inline void feed_forms(const struct framing *f, const struct message *giv
         m.peer = &peer;
         if (f->protocol->deliver(&m, &inbox) == 0) {
             struct codec_reader r = {inbox.data, inbox.data + inbox.len};
+            size_t room = form == FL_FORM_WSGI ? http_environ_room(&m) : http_scope_room(&m);
+            size_t body = m.kind == MESSAGE_HEAD ? 0 : m.http.body_len;
             int rc = codec_skip(&r);
             assert(rc == 0 && r.at == r.end);
-            (void)rc;
+            assert(inbox.len <= 2 * CODEC_HEAD + CODEC_INT + room + body);
+            (void)rc, (void)room, (void)body;
         }
         buf_free(&inbox);
         m.refs = &refs;
