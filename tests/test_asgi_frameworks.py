@@ -13,7 +13,7 @@ import fastapi
 import httpx
 import pytest
 import uvicorn
-from client import wait_for
+from client import TIMEOUT, wait_for
 from stage import Stage
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
@@ -235,10 +235,10 @@ def test_same_as_uvicorn(stage_async: Stage, name: str) -> None:
     app = make()
     with ExitStack() as stack:
         url = stack.enter_context(in_uvicorn(app))
-        other = stack.enter_context(httpx.Client(base_url=url))
+        other = stack.enter_context(httpx.Client(base_url=url, timeout=TIMEOUT))
         server = stage_async.serve(app, URL, framing=None)
         own_url = server.addresses[0]
-        own = stack.enter_context(httpx.Client(base_url=own_url))
+        own = stack.enter_context(httpx.Client(base_url=own_url, timeout=TIMEOUT))
         for n, ask in enumerate(asks):
             assert said(ask(own), own_url) == said(ask(other), url), n
 
@@ -246,7 +246,7 @@ def test_same_as_uvicorn(stage_async: Stage, name: str) -> None:
 def test_background_tasks_follow_the_response(stage_async: Stage) -> None:
     server = stage_async.serve(starlette, URL, framing=None)
     done.clear()
-    with httpx.Client(base_url=server.addresses[0]) as client:
+    with httpx.Client(base_url=server.addresses[0], timeout=TIMEOUT) as client:
         assert client.get("/background?what=this").text == "soon"
         wait_for(lambda: done == ["this"])
 
@@ -264,7 +264,7 @@ def test_threads_go_on_while_the_server_is_busy(stage_async: Stage) -> None:
     thread = threading.Thread(target=tick)
     thread.start()
     try:
-        with httpx.Client(base_url=server.addresses[0]) as client:
+        with httpx.Client(base_url=server.addresses[0], timeout=TIMEOUT) as client:
             first = ticks
             for _ in range(20):
                 client.post("/below/echo/x", content=b"a" * 100_000)
