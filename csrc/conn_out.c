@@ -38,6 +38,8 @@ void conn_sent(struct conns *t, struct conn *c, size_t n, bool blocked)
 void conn_replied(struct conns *t, struct conn *c)
 {
     c->in_flight--;
+    if (unlikely(c->state != CONN_OPEN))
+        conn_farewell(t, c);
     /* One that is read as before and has nothing to say needs no flush. */
     if (c->out.head != NULL || c->state != CONN_OPEN || !(c->watched & IO_READ) ||
         (c->flags & CONN_PARKED))
@@ -48,7 +50,7 @@ bool conn_fault(struct conns *t, struct conn *c, struct exchange *x, struct queu
 {
     const struct framing *f = conn_framing(t, c);
     const char *fault = f->protocol->fault;
-    bool until_close = x->stage == STAGE_RAW;
+    bool until_close = f->http != NULL && x->stage == STAGE_RAW;
     int rc = REPLY_LAST;
     if (f->protocol->answer != NULL)
         rc = f->protocol->answer(f, x, 500, NULL, &t->wire, q);
@@ -56,6 +58,8 @@ bool conn_fault(struct conns *t, struct conn *c, struct exchange *x, struct queu
         rc = REPLY_SAID;
     if (rc == REPLY_SAID || rc == REPLY_SILENT)
         return false;
+    if (f->ws != NULL)
+        conn_because(c, WS_FAILED);
     if (until_close)
         conn_fail(t, c, -ECONNRESET);
     else
@@ -120,12 +124,29 @@ static void resume(struct conns *t, struct conn *c)
         list_append(&t->ready, &c->ready);
 }
 
+/* Whether a peer of WebSocket went without a close frame, and all that could still be said to it is
+ * promised only: a handler that goes on for long must not keep its connection. */
+static bool is_abandoned(const struct conns *t, const struct conn *c)
+{
+    return conn_ws(t, c) != NULL && c->state != CONN_LINGER && !(c->flags & CONN_PARKED) &&
+           (c->out.head == NULL || c->out.head->data == NULL) &&
+           c->in_flight == wire_holes(&c->out);
+}
+
 bool conn_settle(struct conns *t, struct conn *c)
 {
     update_stall(t, c);
     if (c->flags & CONN_ASKED)
         tell_room(t, c);
+    if ((c->flags & CONN_ROOM) && c->out.bytes <= t->config.low_water) {
+        c->flags &= (uint16_t)~CONN_ROOM;
+        inbox_room(&t->inbox, conn_id(c), (int64_t)c->out.bytes);
+    }
     resume(t, c);
+    if ((c->flags & CONN_EOF) && is_abandoned(t, c)) {
+        conn_fail(t, c, WS_ABNORMAL);
+        return false;
+    }
     if ((c->flags & CONN_PARKED) || c->out.head != NULL || c->in_flight > 0)
         return false;
     if (c->state != CONN_LINGER && (c->flags & CONN_EOF)) {
@@ -142,6 +163,11 @@ bool conn_settle(struct conns *t, struct conn *c)
 void conn_ask(struct conns *t, struct conn *c, uint64_t ticket)
 {
     struct exchange *x = wire_exchange(&c->out, ticket);
+    if (ticket == 0) {
+        c->flags |= CONN_ROOM;
+        conn_touch(t, c);
+        return;
+    }
     if (x == NULL) {
         inbox_room(&t->inbox, conn_id(c), -ENOTCONN);
         return;

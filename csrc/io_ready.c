@@ -67,7 +67,7 @@ void io_close(struct io *io)
 int io_watch_listener(struct io *io, struct conns *t, uint32_t listener, bool on)
 {
     struct listener *l = t->listeners[listener];
-    if (l->watched == on)
+    if (l->watched == on || l->fd < 0)
         return 0;
     int rc = io->poller.ops->set(&io->poller, l->fd, l->watched ? IO_READ : 0, on ? IO_READ : 0,
                                  TAG_LISTENER | listener);

@@ -20,6 +20,7 @@
 #include "outbox.h"
 #include "site.h"
 #include "sock.h"
+#include "ws_zip.h"
 
 /* What a listener of HTTP answers without Python, beside files. */
 struct place {
@@ -124,6 +125,8 @@ static int describe(struct conns *t, struct listener *l, const fl_listener *spec
 {
     int rc = framing_init(&l->framing, spec->framing, spec->delimiter, spec->delimiter_len,
                           spec->max_message);
+    if (rc == 0 && l->framing.protocol == &protocol_ws)
+        rc = -EINVAL; /* nothing begins as a WebSocket */
     if (rc < 0 || l->framing.protocol->answer == NULL)
         return rc;
     l->http = (struct http_settings){
@@ -143,29 +146,78 @@ static int describe(struct conns *t, struct listener *l, const fl_listener *spec
     return 0;
 }
 
+/* One more listener, with no descriptor yet and no number. NULL when memory is short. */
+static struct listener *new_listener(struct conns *t)
+{
+    struct listener **all = realloc(t->listeners, (t->listener_count + 1) * sizeof(void *));
+    if (all == NULL)
+        return NULL;
+    t->listeners = all;
+    struct listener *listener = calloc(1, sizeof *listener);
+    if (listener != NULL)
+        listener->fd = -1;
+    return listener;
+}
+
+/* Gives it its number, unless rc is an error: then it is freed. Returns the number or the error. */
+static int number(struct conns *t, struct listener *listener, int rc, uint32_t wants)
+{
+    int n = rc < 0 ? rc : inbox_group(&t->inbox, wants);
+    if (n < 0) {
+        ws_zip_free(listener->ws.zip);
+        free(listener);
+        return n;
+    }
+    t->listeners[n] = listener;
+    t->listener_count++;
+    return n;
+}
+
+static int describe_ws(struct listener *l, const fl_ws *spec)
+{
+    const struct ws_zip_options zip = {
+        .largest = spec->max_message,
+        .level = (uint8_t)spec->level,
+        .in_bits = 15,
+        .out_bits = (uint8_t)spec->window,
+    };
+    if (spec->window < 9 || spec->window > 15 || spec->level < 1 || spec->level > 9)
+        return -EINVAL;
+    int rc = framing_init(&l->framing, "ws", NULL, 0, spec->max_message);
+    if (rc < 0)
+        return rc;
+    l->ws = (struct ws_settings){
+        .zip = ws_zip_new(&zip),
+        .threshold = spec->threshold,
+        .ping_ms = spec->ping_ms,
+        .pong_ms = spec->pong_ms,
+    };
+    l->framing.ws = &l->ws;
+    return l->ws.zip == NULL ? -ENOMEM : 0;
+}
+
+int fl_websocket(fl_loop *l, const fl_ws *spec)
+{
+    struct listener *listener = new_listener(&l->conns);
+    if (listener == NULL)
+        return -ENOMEM;
+    return number(&l->conns, listener, describe_ws(listener, spec), spec->wants);
+}
+
 int fl_listen(fl_loop *l, int fd, const fl_listener *spec)
 {
     struct conns *t = &l->conns;
     int rc = sock_adopt(fd);
     if (rc < 0)
         return rc;
-    struct listener **all = realloc(t->listeners, (t->listener_count + 1) * sizeof(void *));
-    if (all == NULL)
-        return -ENOMEM;
-    t->listeners = all;
-    struct listener *listener = calloc(1, sizeof *listener);
+    struct listener *listener = new_listener(t);
     if (listener == NULL)
         return -ENOMEM;
     listener->fd = fd;
     listener->tcp = rc == 1;
-    rc = describe(t, listener, spec);
-    int n = rc < 0 ? rc : inbox_group(&t->inbox, spec->wants);
-    if (n < 0) {
-        free(listener);
+    int n = number(t, listener, describe(t, listener, spec), spec->wants);
+    if (n < 0)
         return n;
-    }
-    all[n] = listener;
-    t->listener_count++;
     rc = io_watch_listener(&l->io, t, (uint32_t)n, l->io.accepting);
     return rc < 0 ? rc : n;
 }
