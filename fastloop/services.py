@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastloop import dispatch, native
-from fastloop._ffi import lib
 from fastloop.bind import Bind, Listener, parse
 from fastloop.config import Config
 from fastloop.errors import ConfigError
@@ -15,8 +14,7 @@ from fastloop.framing import Framing, of
 from fastloop.handlers import Handler
 from fastloop.http.app import App
 from fastloop.http.router import Router
-from fastloop.route import Dispatch, Route
-from fastloop.slices import in_turn
+from fastloop.route import Route
 from fastloop.workers import Workers
 
 if TYPE_CHECKING:
@@ -40,8 +38,10 @@ class Service:
 
     def listen(
         self, runtime: Runtime, listener: Listener, fd: int, config: Config, workers: Workers | None
-    ) -> Route:
-        """Serves one listening socket in one runtime."""
+    ) -> list[Route]:
+        """Serves one listening socket in one runtime: with one listener of the core, and one more
+        for each handler of WebSockets.
+        """
         app = self.handler if isinstance(self.handler, App) else None
         route = self._route(runtime, workers)
         number = native.listen(
@@ -49,23 +49,25 @@ class Service:
             fd,
             self.framing,
             config,
-            wants_of(route),
+            dispatch.wants(route),
             stream=app is not None and app.stream,
             what=f"listening on {listener.address}",
         )
+        routes = [route]
         if app is not None:
+            routes += [each.listen(runtime, config, workers) for each in app.sockets]
             for constant in app.constants:
                 native.constant(runtime.loop, number, constant)
             for static in app.statics:
                 native.mount(runtime.loop, number, static)
             for hole in app.holes:
                 native.leave(runtime.loop, number, hole)
-        return route
+        return routes
 
     def _route(self, runtime: Runtime, workers: Workers | None) -> Route:
         if isinstance(self.handler, App):
             return self.handler.route(runtime, workers)
-        return Route(self.handler, dispatch_of(self.handler, workers))
+        return Route(self.handler, dispatch.of(self.handler, workers))
 
 
 def services_of(
@@ -89,7 +91,7 @@ def services_of(
         Service(
             bind,
             found,
-            App(target, config, stream=stream, static=static)
+            app_of(target, bind, config, stream=stream, static=static)
             if found.name == "http"
             else handler_of(target, bind),
         )
@@ -104,6 +106,19 @@ def targets_of(handler: Any, urls: tuple[str, ...]) -> dict[str, Any]:
     if not targets:
         raise ConfigError("no address to listen on: give one, such as tcp://127.0.0.1:7000")
     return targets
+
+
+def app_of(
+    target: Any, bind: Bind, config: Config, *, stream: bool, static: Mapping[str, Any] | None
+) -> App:
+    """What serves an address of HTTP, or of WebSocket, which begins as HTTP."""
+    if bind.scheme != "ws":
+        return App(target, config, stream=stream, static=static)
+    if isinstance(target, Router):
+        raise ConfigError(f"a Router serves http:// addresses, not {bind.url}")
+    router = Router()
+    router.websocket((bind.path if bind.kind == "inet" else "") or "/", target)
+    return App(router, config)
 
 
 def handler_of(target: Any, bind: Bind) -> Handler:
@@ -122,7 +137,7 @@ def framings_of(framing: Framings, binds: list[Bind], config: Config) -> list[Fr
 
 
 def _framing(spec: str | Framing | None, bind: Bind, config: Config) -> Framing:
-    if bind.scheme == "http":  # which leaves no choice
+    if bind.scheme in ("http", "ws"):  # which leaves no choice
         spec = "http"
     spec = spec or bind.framing
     if spec is None:
@@ -131,24 +146,3 @@ def _framing(spec: str | Framing | None, bind: Bind, config: Config) -> Framing:
             "'u32be' ... (http:// and resp:// addresses have theirs)"
         )
     return of(spec, max=config.max_message)
-
-
-def dispatch_of(handler: Handler, workers: Workers | None) -> Dispatch:
-    """How the batches of this handler are run."""
-    if handler.is_async:
-        return dispatch.OnAsyncio()
-    if handler.is_batch:
-        return dispatch.whole_batch
-    return dispatch.OnThreads(workers) if workers is not None else in_turn
-
-
-def wants_of(route: Route) -> int:
-    """What the C core is to tell (FL_WANT_*)."""
-    handler, wants = route.handler, 0
-    if handler.with_connection or isinstance(route.dispatch, dispatch.Promised):
-        wants |= lib.FL_WANT_IDS
-    if handler.open is not None:
-        wants |= lib.FL_WANT_OPENED
-    if handler.close is not None:
-        wants |= lib.FL_WANT_CLOSED
-    return wants

@@ -38,7 +38,7 @@ class Telling:
         listeners = self._assembly.listeners
         if not listeners or listeners[0].bind.kind != "inet":
             raise ConfigError("the first address has no port, or the server was not started")
-        return int(listeners[0].address.rpartition(":")[2])
+        return int(listeners[0].address.rpartition(":")[2].partition("/")[0])
 
     @property
     def backend(self) -> str:
@@ -90,3 +90,9 @@ class Telling:
         for runtime, ids in groups.items():
             but = exclude.id if exclude is not None and exclude._runtime is runtime else -1
             runtime.call(runtime.command, (MARK, lib.FL_CAST, -1, ids, but, value))
+
+    def publish(self, topic: str, value: Any, *, exclude: Connection | None = None) -> None:
+        """Sends a value to all connections that subscribed to this topic; encoded once."""
+        for runtime in self._runtimes:
+            but = exclude.id if exclude is not None and exclude._runtime is runtime else -1
+            runtime.call(runtime.command, (MARK, lib.FL_PUBLISH, topic, but, value))
