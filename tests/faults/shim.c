@@ -19,9 +19,9 @@
  *     accept4     accept4()
  *     epoll_wait, poll, select
  *     ring_setup, ring_enter
- *                 io_uring_setup() and io_uring_enter(), made by syscall(); what a ring does is in the
- *                 kernel and out of reach
- *     malloc      malloc(), calloc() and realloc() called from a library whose file name contains
+ *                 io_uring_setup() and io_uring_enter(), made by syscall(); what a ring does is in
+ * the kernel and out of reach malloc      malloc(), calloc() and realloc() called from a library
+ * whose file name contains
  *                 "_core", so the interpreter's own allocations are left alone
  *
  *     fault       what happens
@@ -71,9 +71,9 @@ enum call {
     CALLS
 };
 
-static const char *const calls[CALLS] = {
-    "read", "send",   "sendfile",   "pread",      "accept4", "epoll_wait",
-    "poll", "select", "ring_setup", "ring_enter", "malloc"};
+static const char *const calls[CALLS] = {"read",       "send",       "sendfile", "pread",
+                                         "accept4",    "epoll_wait", "poll",     "select",
+                                         "ring_setup", "ring_enter", "malloc"};
 
 enum { NO_FAULT = 0, SHORT = -1, MAX_RULES = 32 };
 
