@@ -101,6 +101,7 @@ def test_from_another_thread(serve: Serve, connect: Connect) -> None:
         connection.send(b"%d" % n)
     connection.close()
     assert client.rest() == b"".join(b"%d\n" % n for n in range(100))
+    wait_for(lambda: idents)  # a thread per connection writes beside the loop's
     assert idents[0] != threading.get_ident()
 
 

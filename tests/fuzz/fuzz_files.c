@@ -56,15 +56,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
         return 0;
     int http = input[0] % 3 == 0;
     int fd = client_of(&d, http, 0);
-    tell(fd, http ? "OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n" : "line\n");
+    bool part = input[0] % 3 == 1;
+    tell(fd, http ? "OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n" : part ? "one\ntwo\n" : "line\n");
     check(await(&d, FL_MESSAGES) != NULL);
     d.count = 0;
-    if (input[0] % 3 == 2) {
-        say_operation(FL_READ, 4, input + 1, size - 1);
-        reply(&d, "answer"); /* not reached if the arguments are no values */
-    } else {
-        say_operation(http ? FL_FILE : FL_PART, 3, input + 1, size - 1);
-    }
+    if (http)
+        say_operation(FL_FILE, 3, input + 1, size - 1);
+    else
+        say_operation(part ? FL_PART : FL_READ, part ? 3 : 4, input + 1, size - 1);
+    if (!http) /* a part may be empty, so another answer follows; none if the arguments are no values */
+        reply(&d, "answer");
     int rc = turn(&d, 0);
     check(rc >= 0 || rc == FL_EOUTBOX);
     if (rc >= 0)
