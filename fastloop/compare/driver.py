@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,6 +21,13 @@ from fastloop.compare.errors import PointError
 
 START_TIMEOUT = 20.0
 """Seconds that a process has to begin, and to end when it is told to."""
+
+
+def interpreter() -> list[str]:
+    """This Python, told to import the fastloop that runs here: with `-m` it would look in the
+    current directory first, which may be a checkout that nobody built."""
+    running = Path(__file__).parents[2]
+    return [sys.executable] if running == Path.cwd() else [sys.executable, "-P"]
 
 
 def cores() -> tuple[int | None, int | None]:
@@ -49,7 +57,8 @@ class Server:
     """`fastloop serve`, from entering the context to leaving it, with all its children."""
 
     def __init__(self, target: str, url: str, options: Sequence[str], core: int | None) -> None:
-        self._argv = [sys.executable, "-m", "fastloop", "serve", target, "--bind", url, *options]
+        serve = [*interpreter(), "-m", "fastloop", "serve"]
+        self._argv = [*serve, target, "--bind", url, *options]
         self._url = url
         self._core = core
 
@@ -120,7 +129,7 @@ class Client:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "fastloop.compare.client"],
+            [*interpreter(), "-m", "fastloop.compare.client"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
