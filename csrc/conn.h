@@ -50,11 +50,11 @@ enum conn_flag {
     CONN_ALONE = 128,  /* the parked bytes wait until nothing is in flight at all */
 
     /* HTTP alone */
-    CONN_BARRIER = 256, /* what comes behind the last message waits for its answer */
-    CONN_LAST = 512,    /* the last message is the last of all: it closes once that is answered */
-    CONN_MORE = 1024,   /* the user waits for the next piece of the body */
-    CONN_EXPECT = 2048, /* the peer waits for 100 (Continue) before it sends the body */
-    CONN_ASKED = 4096,  /* the user waits for room to send */
+    CONN_BARRIER = 256,  /* what comes behind the last message waits for its answer */
+    CONN_LAST = 512,     /* the last message is the last of all: it closes once that is answered */
+    CONN_MORE = 1024,    /* the user waits for the next piece of the body */
+    CONN_EXPECT = 2048,  /* the peer waits for 100 (Continue) before it sends the body */
+    CONN_ASKED = 4096,   /* the user waits for room to send */
     CONN_LEAVES = 16384, /* the user waits for the peer's end: it is read when nothing is wanted */
 
     /* of a driver */

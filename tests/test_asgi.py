@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 from client import TIMEOUT, wait_for
-from conftest import backends
 from http_client import HttpClient
 from stage import Stage
 
 import fastloop
+from conftest import backends
 from fastloop.interface import detect
 
 Message = dict[str, Any]
