@@ -29,7 +29,7 @@ NGINX, GRANIAN, FASTPYSGI, SOCKETIFY, UVICORN = (
     "socketify",
     "uvicorn",
 )
-GUNICORN = "gunicorn"
+GUNICORN, HYPERCORN = "gunicorn", "hypercorn"
 
 
 @cache
@@ -224,3 +224,58 @@ def gunicorn(app: str) -> Contender:
         return [*serve, f"wsgi:{app}_app"]
 
     return Contender(GUNICORN, argv)
+
+
+_ASGI = ("starlette", "fastapi", "uvloop")
+
+
+def fastloop_asgi(app: str) -> Contender:
+    """Return fastloop on uvloop with an application of contenders/asgi_apps.py."""
+    target = f"{CONTENDERS / 'asgi_apps.py'}:{app}_app"
+
+    def argv(port: int) -> list[str]:
+        serve = [*_fastloop("serve", target), "--loop", "uvloop", "--interface", "asgi"]
+        return [*serve, "--bind", f"http://127.0.0.1:{port}"]
+
+    return Contender(FASTLOOP, argv)
+
+
+def fastpysgi_asgi(app: str) -> Contender:
+    """Return fastpysgi with an application of contenders/asgi_apps.py."""
+    script = str(CONTENDERS / "asgi_fastpysgi.py")
+    packages = ("fastpysgi", *_ASGI)
+    return Contender(FASTPYSGI, lambda port: [peer_python(*packages), script, str(port), app])
+
+
+def granian_asgi(app: str) -> Contender:
+    """Return granian on uvloop with an application of contenders/asgi_apps.py."""
+
+    def argv(port: int) -> list[str]:
+        serve = [peer_program("granian", "granian", *_ASGI), "--port", str(port), "--http", "1"]
+        serve += ["--interface", "asginl", "--no-ws", "--loop", "uvloop", "--no-log"]
+        return [*serve, f"asgi_apps:{app}_app"]
+
+    return Contender(GRANIAN, argv)
+
+
+def uvicorn_asgi(app: str) -> Contender:
+    """Return uvicorn on uvloop and httptools with an application of contenders/asgi_apps.py."""
+
+    def argv(port: int) -> list[str]:
+        serve = [peer_program("uvicorn", "uvicorn", "httptools", *_ASGI), "--port", str(port)]
+        serve += ["--log-level", "warning", "--no-access-log", "--timeout-keep-alive", "75"]
+        serve += ["--loop", "uvloop", "--http", "httptools", "--ws", "none"]
+        return [*serve, f"asgi_apps:{app}_app"]
+
+    return Contender(UVICORN, argv)
+
+
+def hypercorn(app: str) -> Contender:
+    """Return hypercorn on uvloop with an application of contenders/asgi_apps.py."""
+
+    def argv(port: int) -> list[str]:
+        serve = [peer_program("hypercorn", "hypercorn", *_ASGI), "--worker-class", "uvloop"]
+        serve += ["--bind", f"127.0.0.1:{port}", "--keep-alive", "75"]
+        return [*serve, f"asgi_apps:make('{app}')"]
+
+    return Contender(HYPERCORN, argv)

@@ -50,11 +50,12 @@ enum conn_flag {
     CONN_ALONE = 128,  /* the parked bytes wait until nothing is in flight at all */
 
     /* HTTP alone */
-    CONN_BARRIER = 256, /* what comes behind the last message waits for its answer */
-    CONN_LAST = 512,    /* the last message is the last of all: it closes once that is answered */
-    CONN_MORE = 1024,   /* the user waits for the next piece of the body */
-    CONN_EXPECT = 2048, /* the peer waits for 100 (Continue) before it sends the body */
-    CONN_ASKED = 4096,  /* the user waits for room to send */
+    CONN_BARRIER = 256,  /* what comes behind the last message waits for its answer */
+    CONN_LAST = 512,     /* the last message is the last of all: it closes once that is answered */
+    CONN_MORE = 1024,    /* the user waits for the next piece of the body */
+    CONN_EXPECT = 2048,  /* the peer waits for 100 (Continue) before it sends the body */
+    CONN_ASKED = 4096,   /* the user waits for room to send */
+    CONN_LEAVES = 16384, /* the user waits for the peer's end: it is read when nothing is wanted */
 
     /* of a driver */
     CONN_BURIED = 8192, /* dead, and freed as soon as nothing of it is under way */
@@ -264,6 +265,9 @@ void conn_pause(struct conns *t, struct conn *c, bool on);
 
 /* The user takes the next piece of the body: is told one, or the end, both, or an error. */
 void conn_more(struct conns *t, struct conn *c);
+
+/* The user wants to be told when the peer will send no more. */
+void conn_leave(struct conns *t, struct conn *c);
 
 /* The user wants to be told when there is room ahead of the hole with this ticket. */
 void conn_ask(struct conns *t, struct conn *c, uint64_t ticket);

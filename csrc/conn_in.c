@@ -326,9 +326,26 @@ void conn_continue(struct conns *t, struct conn *c)
     conn_touch(t, c);
 }
 
+static void tell_left(struct conns *t, struct conn *c)
+{
+    c->flags &= (uint16_t)~CONN_LEAVES;
+    if (inbox_left(&t->inbox, conn_id(c)) < 0)
+        conn_fail(t, c, -ENOMEM);
+}
+
+void conn_leave(struct conns *t, struct conn *c)
+{
+    c->flags |= CONN_WATCHED | CONN_LEAVES;
+    if (c->flags & CONN_EOF)
+        tell_left(t, c);
+    conn_touch(t, c);
+}
+
 void conn_ended(struct conns *t, struct conn *c)
 {
     c->flags |= CONN_EOF;
+    if (c->flags & CONN_LEAVES)
+        tell_left(t, c);
     if (c->in == NULL)
         conn_fail_body(t, c, -ECONNRESET);
     else if ((c->flags & CONN_MORE) && !list_linked(&c->ready))

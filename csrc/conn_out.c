@@ -83,7 +83,9 @@ unsigned conn_wants(const struct conn *c)
         return c->fd >= 0 ? IO_READ : 0; /* the end of who serves it */
     bool reads = conn_streams(c) ? (c->flags & CONN_MORE) && c->state == CONN_OPEN
                                  : conn_may_frame(c) && !(c->flags & CONN_PARKED);
-    if (reads || c->state == CONN_LINGER)
+    /* What one says that is about to be closed is discarded. */
+    bool leaves = (c->flags & CONN_LEAVES) && c->state != CONN_OPEN;
+    if (reads || leaves || c->state == CONN_LINGER)
         wants |= IO_READ;
     return wants;
 }

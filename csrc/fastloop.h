@@ -39,6 +39,7 @@ enum fl_group {
     FL_ROOM,     /* answers FL_ASK. ids: whose; items: bytes ahead, or an error; listener -1 */
     FL_BODY,     /* answers FL_MORE. ids: whose; items: bytes, None at the end, or an error; -1 */
     FL_FILES,    /* answers FL_READ. ids: slots; items: bytes, or an error; listener -1 */
+    FL_LEFT,     /* answers FL_LEAVE. ids: whose peers say no more; items: 0 each; listener -1 */
 };
 
 /* The outbox is a flat list: one reply for each message, in the order of the inbox, and commands in
@@ -74,6 +75,8 @@ enum fl_op {
                    * bytes, are ahead of the one promised under this ticket */
     FL_MORE,      /* (id): tell the next piece of its request's body by FL_BODY */
     FL_READ,      /* (slot, path, offset, count): read a file; answered by FL_FILES */
+    FL_LEAVE,     /* (id): FL_WATCH, and tell by FL_LEFT when the peer will send no more, which may
+                   * be long before: it may still read */
 };
 
 /* The form in which a listener of HTTP delivers requests. A body that follows in pieces is None. */

@@ -37,6 +37,7 @@ void inbox_free(struct inbox *in)
     free(in->groups);
     buf_free(&in->timers);
     buf_free(&in->room);
+    buf_free(&in->left);
     events_free(&in->pieces);
     events_free(&in->files);
     buf_free(&in->encoded);
@@ -87,6 +88,13 @@ int inbox_room(struct inbox *in, uint64_t id, int64_t unsent)
     int64_t pair[2] = {(int64_t)id, unsent};
     in->events = true;
     return buf_put(&in->room, pair, sizeof pair);
+}
+
+int inbox_left(struct inbox *in, uint64_t id)
+{
+    int64_t pair[2] = {(int64_t)id, 0};
+    in->events = true;
+    return buf_put(&in->left, pair, sizeof pair);
 }
 
 /* Adds an event whose item is `size` bytes at most. Returns where that goes, or NULL; the caller
@@ -193,7 +201,7 @@ static size_t notices_size(void)
 
 static char *put_events(char *p, struct buf *ids, enum fl_group kind, int listener)
 {
-    size_t stride = kind == FL_CLOSED || kind == FL_ROOM ? 2 : 1;
+    size_t stride = kind == FL_CLOSED || kind == FL_ROOM || kind == FL_LEFT ? 2 : 1;
     p = put_head(p, kind, listener);
     p = kind == FL_TIMERS ? codec_none(p) : put_ints(p, ids, 0, stride);
     if (kind == FL_OPENED)
@@ -260,7 +268,7 @@ static char *put_listener(char *p, struct group *g, int listener, uint32_t *grou
 static char *encoding_room(struct inbox *in)
 {
     size_t size = CODEC_HEAD + ints_size(&in->timers) + notices_size() + ints_size(&in->room);
-    size += ints_size(&in->pieces.ids) + in->pieces.items.len;
+    size += ints_size(&in->left) + ints_size(&in->pieces.ids) + in->pieces.items.len;
     size += ints_size(&in->files.ids) + in->files.items.len;
     for (uint32_t i = 0; i < in->count; i++)
         size += listener_size(&in->groups[i]);
@@ -277,13 +285,15 @@ static char *put_others(char *p, struct inbox *in, uint32_t *groups)
     for (int i = 0; i < INBOX_NOTICES; i++)
         kinds += in->notices[i] > 0;
     *groups += (in->pieces.ids.len > 0) + (in->files.ids.len > 0) + (in->room.len > 0) +
-               (in->timers.len > 0) + (kinds > 0);
+               (in->left.len > 0) + (in->timers.len > 0) + (kinds > 0);
     if (in->pieces.ids.len > 0)
         p = put_answers(p, &in->pieces, FL_BODY);
     if (in->files.ids.len > 0)
         p = put_answers(p, &in->files, FL_FILES);
     if (in->room.len > 0)
         p = put_events(p, &in->room, FL_ROOM, -1);
+    if (in->left.len > 0)
+        p = put_events(p, &in->left, FL_LEFT, -1);
     if (in->timers.len > 0)
         p = put_events(p, &in->timers, FL_TIMERS, -1);
     if (kinds > 0)

@@ -41,6 +41,7 @@ struct inbox {
     bool events;       /* there is anything but messages */
     struct buf timers; /* int64_t slots */
     struct buf room;   /* uint64_t id, int64_t unsent bytes or an error */
+    struct buf left;   /* uint64_t id, int64_t 0 */
     struct events pieces;
     struct events files;
     uint32_t notices[INBOX_NOTICES];
@@ -86,6 +87,7 @@ int inbox_closed(struct inbox *in, uint32_t group, uint64_t id, int why);
 int inbox_timer(struct inbox *in, uint32_t slot);
 void inbox_notice(struct inbox *in, int code);
 int inbox_room(struct inbox *in, uint64_t id, int64_t unsent);
+int inbox_left(struct inbox *in, uint64_t id);
 
 /* Part of a body, its end (data NULL), and why it goes on no more. */
 int inbox_piece(struct inbox *in, uint64_t id, const char *data, size_t len);

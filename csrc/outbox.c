@@ -378,7 +378,7 @@ static int gone(struct conns *t, int64_t op, uint64_t id)
 static int connection_command(struct conns *t, int64_t op, struct codec_reader *r)
 {
     int64_t id, argument = 0;
-    bool plain = op == FL_WATCH || op == FL_MORE;
+    bool plain = op == FL_WATCH || op == FL_LEAVE || op == FL_MORE;
     if (read_int(r, &id) < 0 || (!plain && read_int(r, &argument) < 0))
         return FL_EOUTBOX;
     struct conn *c = conn_find(t, (uint64_t)id);
@@ -390,6 +390,8 @@ static int connection_command(struct conns *t, int64_t op, struct codec_reader *
         return gone(t, op, (uint64_t)id);
     if (op == FL_MORE)
         conn_more(t, c);
+    else if (op == FL_LEAVE)
+        conn_leave(t, c);
     else if (op == FL_ASK)
         conn_ask(t, c, (uint64_t)argument);
     else if (op == FL_CLOSE && argument)
@@ -412,6 +414,7 @@ static int command(struct conns *t, struct heap *timers, int64_t op, struct code
     case FL_PAUSE:
     case FL_ASK:
     case FL_MORE:
+    case FL_LEAVE:
     case FL_WATCH: return connection_command(t, op, r);
     case FL_READ: return files_read(t->files, r);
     case FL_CAST: return broadcast(t, r);

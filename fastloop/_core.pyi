@@ -54,6 +54,7 @@ class Lib:
     FL_ROOM: Final[int]
     FL_BODY: Final[int]
     FL_FILES: Final[int]
+    FL_LEFT: Final[int]
 
     FL_LATER: Final[int]
     FL_FAULT: Final[int]
@@ -79,6 +80,7 @@ class Lib:
     FL_ASK: Final[int]
     FL_MORE: Final[int]
     FL_READ: Final[int]
+    FL_LEAVE: Final[int]
 
     FL_FORM_PLAIN: Final[int]
     FL_FORM_WSGI: Final[int]

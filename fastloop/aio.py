@@ -7,7 +7,8 @@ waits for it among its others and a turn is a callback. Idle costs nothing: nobo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from fastloop._ffi import ffi, lib
 from fastloop.errors import ConfigError
@@ -38,6 +39,24 @@ def fileno_of(runtime: Runtime) -> int:
             "use epoll, kqueue or io_uring for async handlers"
         )
     return fd
+
+
+LOOK_SECONDS = 0.05
+"""How often it is looked whether to wait on, where nothing can tell: before and after all turns."""
+
+
+async def awaited(coroutine: Coroutine[Any, Any, None], goes_on: Callable[[], bool]) -> bool:
+    """Awaits it as long as ``goes_on()``; then cancels it. Returns whether it came to its end."""
+    task = asyncio.ensure_future(coroutine)
+    try:
+        while not task.done() and goes_on():
+            await asyncio.wait((task,), timeout=LOOK_SECONDS)
+        if task.done():
+            task.result()
+        return task.done()
+    finally:
+        task.cancel()
+        await asyncio.wait((task,), timeout=1)
 
 
 class AsyncioTurns:

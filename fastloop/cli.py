@@ -82,6 +82,13 @@ def main() -> None:
     help="http: serve the files of a directory below a path, as /assets=./assets",
 )
 @click.option("--stream", is_flag=True, help="http: call TARGET before the body is read")
+@click.option("--factory", is_flag=True, help="TARGET is a function that makes what is served")
+@click.option(
+    "--app-dir",
+    metavar="DIR",
+    default="",
+    help="where modules are looked for first; by default the current directory",
+)
 @config_options
 def serve(
     handler: str,
@@ -90,13 +97,15 @@ def serve(
     delimiter: str | None,
     directories: tuple[str, ...],
     stream: bool,
+    factory: bool,
+    app_dir: str,
     **options: Any,
 ) -> None:
     """Serve TARGET: module:attr, path/file.py:attr, or module:factory().
 
-    For http:// it is a function f(request), async or not, or a fastloop.Router; else a function
-    f(message) or f(connection, message), or an object with a method message(connection, message).
-    What it returns is the reply.
+    For http:// it is a function f(request), async or not, a fastloop.Router, or an ASGI
+    application; else a function f(message) or f(connection, message), or an object with a method
+    message(connection, message). What it returns is the reply.
     """
     config = load(options)
     if not urls:
@@ -110,8 +119,9 @@ def serve(
             if chosen is None:
                 raise ConfigError(f"{url} needs --framing: one of {', '.join(framing.NAMES)}")
             framings[url] = chosen
+    called = factory and not handler.endswith("()")
     server = Server(
-        target.load(handler),
+        target.load(handler + "()" if called else handler, app_dir),
         *urls,
         framing=framings,
         static=dict(map(prefix_and_directory, directories)),

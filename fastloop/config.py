@@ -161,6 +161,22 @@ class Config:
     file_memory: int = option(
         64 * MIB, size(1, 1024 * GIB), "SIZE", "http: small files that are kept in memory"
     )
+    interface: str = option(
+        "auto",
+        choice("auto", "handler", "wsgi", "asgi"),
+        "NAME",
+        "http: what the target was written for: auto (tells by how it is called), handler, wsgi or"
+        " asgi",
+    )
+    root_path: str = option(
+        "", path_or_empty, "PATH", "asgi, wsgi: the path below which a proxy serves the application"
+    )
+    lifespan: str = option(
+        "auto",
+        choice("auto", "on", "off"),
+        "NAME",
+        "asgi: startup and shutdown events: auto (if the application takes them), on or off",
+    )
     log_level: str = option(
         "info", choice("debug", "info", "warning", "error"), "NAME", "debug, info, warning or error"
     )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
@@ -12,6 +10,7 @@ from fastloop._ffi import lib
 from fastloop.crossing import FAULT, MARK, of_exception
 from fastloop.route import Route
 from fastloop.runtime import Runtime
+from fastloop.tasks import Tasks
 from fastloop.workers import Works
 
 
@@ -50,30 +49,6 @@ class Promised:
             connection = (runtime.connection(id, ticket),) if route.handler.with_connection else ()
             promised.append((id, ticket, (*connection, item)))
         return promised
-
-
-class Tasks:
-    """The tasks of a dispatch, on the asyncio loop that turns its runtime."""
-
-    def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Runs it as a task; where Python can, up to its first wait at once."""
-        loop = asyncio.get_running_loop()
-        if sys.version_info >= (3, 12) and loop.get_task_factory() is None:
-            task = asyncio.Task(coroutine, loop=loop, eager_start=True)
-            if task.done():
-                return
-        else:
-            task = loop.create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def cancel(self) -> None:
-        """Cancels the tasks that are not done."""
-        for task in list(self._tasks):
-            task.cancel()
 
 
 class OnAsyncio(Promised, Tasks):

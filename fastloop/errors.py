@@ -13,6 +13,10 @@ class ConnectionClosed(FastloopError, ConnectionError):
     """The connection is gone: nothing more can be sent to it."""
 
 
+class StartupError(FastloopError, RuntimeError):
+    """An ASGI application said, or raised, that it cannot start."""
+
+
 class ReplyError(FastloopError, TypeError):
     """A handler returned a value that the connection's framing cannot send."""
 

@@ -13,13 +13,13 @@ import click
 from fastloop import check
 from fastloop._ffi import lib
 from fastloop.config import Config
-from fastloop.errors import ConfigError
+from fastloop.errors import ConfigError, StartupError
 from fastloop.options import GIB, KIB, MIB
 from fastloop.server import Server
 
 
 class Group(click.Group):
-    """Says what is wrong with a configuration in one line, and ends with 2."""
+    """Says what is wrong in one line: a configuration (ends with 2), or a startup (3)."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command."""
@@ -28,6 +28,9 @@ class Group(click.Group):
         except ConfigError as error:
             click.echo(f"fastloop: {error}", err=True)
             ctx.exit(2)
+        except StartupError as error:
+            click.echo(f"fastloop: {error}", err=True)
+            ctx.exit(3)
 
 
 def human(value: Any, kind: str) -> str:

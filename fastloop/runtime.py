@@ -14,6 +14,7 @@ import weakref
 from collections.abc import Callable
 from marshal import dumps, loads
 from threading import get_ident, local
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from fastloop import notices
@@ -44,6 +45,7 @@ class Runtime(Posting):
         self.commands = 0
         self._inbox: Any = None
         self.running = True
+        self.drained = 0.0  # until when, by time.monotonic(), what is under way may end
         self.on_command: Callable[[], None] | None = None  # asyncio wants to know of commands
         self._timers = Timers(self)
         self.waits = Waits(self)
@@ -56,6 +58,7 @@ class Runtime(Posting):
             lib.FL_ROOM: self.waits.told_room,
             lib.FL_BODY: self.waits.told_body,
             lib.FL_FILES: self.waits.told_files,
+            lib.FL_LEFT: self.waits.told_left,
         }
         _runtimes.add(self)
 
@@ -74,6 +77,12 @@ class Runtime(Posting):
         """From now on another thread is to turn it: nothing may be done in this one any more."""
         self.thread = None
         self.turning = True
+
+    def attend(self) -> bool:
+        """Does what was posted before the first turn. Returns whether there is to be one."""
+        self.thread = get_ident()
+        self._run_posted()
+        return self.running
 
     def begin(self) -> None:
         """This thread turns it from now on."""
@@ -192,6 +201,7 @@ class Runtime(Posting):
     def drain(self, seconds: float) -> None:
         """Stops accepting, and stops when all is answered and closed, or time is up."""
         lib.fl_drain(self._alive())
+        self.drained = monotonic() + seconds
         self._timers.set(seconds, self.stop)
         self._stop_when_empty()
 

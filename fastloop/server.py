@@ -6,17 +6,21 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
-from fastloop.aio import AsyncioTurns, loop_factory
+from fastloop.aio import AsyncioTurns, awaited, loop_factory
+from fastloop.asgi.app import Requests
+from fastloop.asgi.lifespan import Lifespan
 from fastloop.assembly import Assembly
 from fastloop.config import EVENT_LOOP, Config
-from fastloop.dispatch import Tasks
 from fastloop.errors import ConfigError, FastloopError
 from fastloop.runtime import Runtime
 from fastloop.services import Framings, services_of
 from fastloop.signals import Signals
+from fastloop.tasks import Tasks
 from fastloop.telling import Telling
 
 log = logging.getLogger("fastloop")
@@ -57,14 +61,22 @@ class Server(Telling):
         self._threads: list[threading.Thread] = []
         self._attended = False  # run() or serve() closes it
         self._failure: BaseException | None = None
+        self.hurried = False  # a signal came again: nothing is waited for any more
 
     # -- life --
 
     def start(self) -> Self:
-        """Listens, and serves in background threads. Returns itself."""
+        """Listens, and serves in background threads, once applications started. Returns itself.
+
+        Raises what a startup raised, with nothing left open: of ASGI a StartupError.
+        """
         self._open()
-        for runtime in self._runtimes:
-            self._spawn(runtime)
+        try:
+            for ready in [self._spawn(runtime) for runtime in self._runtimes]:
+                ready.result()
+        except BaseException:
+            self.stop(drain=0)
+            raise
         return self
 
     def run(self, *, started: Callable[[], object] | None = None) -> None:
@@ -78,9 +90,7 @@ class Server(Telling):
             for runtime in self._runtimes[1:]:
                 self._spawn(runtime)
             with Signals(self, self._runtimes[0]):
-                if started is not None:
-                    started()
-                self._turns(self._runtimes[0])
+                self._turns(self._runtimes[0], started)
         finally:
             self._close()
         if self._failure is not None:
@@ -146,23 +156,34 @@ class Server(Telling):
             raise FastloopError("this server was started already")
         self._assembly.open(self)
 
-    def _spawn(self, runtime: Runtime) -> None:
+    def _spawn(self, runtime: Runtime) -> Future[None]:
+        ready: Future[None] = Future()
+
         def body() -> None:
             try:
-                self._turns(runtime)
+                self._turns(runtime, lambda: ready.set_result(None))
             except BaseException as error:
-                self.fail(error)
+                if not ready.done():
+                    ready.set_exception(error)
+                    self.fail(error, told=True)
+                else:
+                    self.fail(error)
+            finally:
+                if not ready.done():  # stopped before it began
+                    ready.set_result(None)
 
         name = f"fastloop-{len(self._threads)}"
         thread = threading.Thread(target=body, name=name, daemon=True)
         self._threads.append(thread)
         runtime.expect()
         thread.start()
+        return ready
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException, *, told: bool = False) -> None:
         """A thread of the server ended by this: the others stop, and ``run`` raises it."""
         self._failure = error
-        log.critical("a loop thread ended", exc_info=error)
+        if not told:
+            log.critical("a loop thread ended", exc_info=error)
         for other in self._runtimes:
             other.stop()
 
@@ -170,22 +191,51 @@ class Server(Telling):
         """In a child process, which serves one connection: this is no longer the whole server."""
         self._confined = True
 
-    def _turns(self, runtime: Runtime) -> None:
+    def _turns(self, runtime: Runtime, started: Callable[[], object] | None = None) -> None:
         if not self._assembly.is_async:
+            if started is not None:
+                started()
             runtime.run()
             return
         with asyncio.Runner(loop_factory=loop_factory(self.config.loop)) as runner:
-            runner.run(self._serve(runtime))
+            runner.run(self._serve(runtime, started))
 
-    async def _serve(self, runtime: Runtime) -> None:
+    async def _serve(self, runtime: Runtime, started: Callable[[], object] | None = None) -> None:
+        dispatches = [route.dispatch for route in runtime.routes]
+        lifespans = [each.lifespan for each in dispatches if isinstance(each, Requests)]
+        try:
+            begins = await self._startup(runtime, lifespans)
+        except BaseException:
+            runtime.end()
+            raise
+        if not begins:
+            runtime.end()
+            await self._shutdown(lifespans)
+            return
+        if started is not None:
+            started()
         turns = AsyncioTurns(runtime)
         try:
             await turns.ended.wait()
         finally:
             turns.detach()
-            for route in runtime.routes:
-                if isinstance(route.dispatch, Tasks):
-                    route.dispatch.cancel()
+            for each in dispatches:
+                if isinstance(each, Tasks):
+                    await each.finish(runtime.drained - monotonic())
+            await self._shutdown(lifespans)
+
+    async def _startup(self, runtime: Runtime, lifespans: list[Lifespan]) -> bool:
+        """Whether all of them started before anybody stopped the server."""
+        for lifespan in lifespans:
+            if not await awaited(lifespan.startup(), runtime.attend):
+                log.warning("stopped before the application started")
+                return False
+        return runtime.attend()
+
+    async def _shutdown(self, lifespans: list[Lifespan]) -> None:
+        for lifespan in lifespans:
+            if not await awaited(lifespan.shutdown(), lambda: not self.hurried):
+                log.warning("stopped before the application had shut down")
 
     def _close(self) -> None:
         for runtime in self._runtimes:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fastloop import dispatch, native
+from fastloop import dispatch, native, wsgi
 from fastloop._ffi import lib
+from fastloop.asgi.app import AsgiApp
 from fastloop.bind import Bind, Listener, parse
 from fastloop.config import Config
 from fastloop.errors import ConfigError
@@ -15,16 +16,16 @@ from fastloop.framing import Framing, of
 from fastloop.handlers import Handler
 from fastloop.http.app import App
 from fastloop.http.router import Router
+from fastloop.interface import ASGI, WSGI, detect
 from fastloop.route import Dispatch, Route
 from fastloop.slices import in_turn
 from fastloop.workers import Works
-from fastloop.wsgi import WSGI
 from fastloop.wsgi.app import App as WSGIApp
 
 if TYPE_CHECKING:
     from fastloop.runtime import Runtime
 
-HTTPApp = App | WSGIApp
+HTTPApp = App | WSGIApp | AsgiApp
 """What serves an http:// address."""
 
 Framings = str | Framing | Mapping[str, str | Framing] | None
@@ -109,30 +110,38 @@ def services_of(
         for name, given in (("stream", stream), ("static", static)):
             if given:
                 raise ConfigError(f"{name} is for http:// addresses, and there is none")
-    return [
-        Service(
-            bind,
-            found,
-            http_app(target, config, stream=stream, static=static)
-            if found.name == "http"
-            else handler_of(target, bind),
-        )
-        for bind, found, target in zip(binds, framings, targets.values(), strict=True)
-    ]
+    apps: dict[int, HTTPApp] = {}  # one application at two addresses has one lifespan
+    services = []
+    for bind, found, target in zip(binds, framings, targets.values(), strict=True):
+        served: Handler | HTTPApp
+        if found.name != "http":
+            served = handler_of(target, bind)
+        else:
+            if id(target) not in apps:
+                apps[id(target)] = http_app(target, config, stream=stream, static=static)
+            served = apps[id(target)]
+        services.append(Service(bind, found, served))
+    return services
 
 
 def http_app(
     target: Any, config: Config, *, stream: bool, static: Mapping[str, Any] | None
 ) -> HTTPApp:
     """What serves an http:// address. Raises ConfigError for what cannot work."""
-    if not isinstance(target, WSGI):
-        return App(target, config, stream=stream, static=static)
-    if stream:
+    interface = WSGI if isinstance(target, wsgi.WSGI) else detect(target, config.interface)
+    if stream and interface == ASGI:
+        raise ConfigError("stream is for handlers: ASGI applications always read bodies so")
+    if stream and interface == WSGI:
         raise ConfigError(
             "stream=True is for handlers: a WSGI application reads its body from wsgi.input, as it"
             " arrives if it has threads by blocking=N"
         )
-    return WSGIApp(target.app, config, static=static)
+    if interface == ASGI:
+        return AsgiApp(target, config, static=static)
+    if interface == WSGI:
+        app = target.app if isinstance(target, wsgi.WSGI) else target
+        return WSGIApp(app, config, static=static)
+    return App(target, config, stream=stream, static=static)
 
 
 def targets_of(handler: Any, urls: tuple[str, ...]) -> dict[str, Any]:
@@ -148,7 +157,7 @@ def handler_of(target: Any, bind: Bind) -> Handler:
     """What serves an address that is not HTTP."""
     if isinstance(target, Router):
         raise ConfigError(f"a Router serves http:// addresses, not {bind.url}")
-    if isinstance(target, WSGI):
+    if isinstance(target, wsgi.WSGI):
         raise ConfigError(f"a WSGI application serves http:// addresses, not {bind.url}")
     return Handler.of(target)
 

@@ -41,7 +41,13 @@ class Signals:
             signal.set_wakeup_fd(self._wakeup)
 
     def _stop(self, *_: object) -> None:
+        self._note()
         self._runtime.post(lambda: self._server.stop(drain=0))
 
+    def _note(self) -> None:
+        """One that comes when all is stopped already ends what still goes on then."""
+        self._server.hurried = not self._runtime.running
+
     def _drain(self, *_: object) -> None:
+        self._note()
         self._runtime.post(self._server.stop)

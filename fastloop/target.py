@@ -13,11 +13,11 @@ from typing import Any
 from fastloop.errors import ConfigError
 
 
-def load(target: str) -> Any:
+def load(target: str, first: str = "") -> Any:
     """The object that a target names; with ``()`` at the end, what calling it returns.
 
-    Modules are looked for in the current directory first. Raises ConfigError if there is no such
-    thing; what the module itself raises comes through as it is.
+    Modules are looked for in the directory ``first``, by default the current one. Raises
+    ConfigError if there is no such thing; what the module itself raises comes through as it is.
     """
     match = re.fullmatch(r"(.+):([A-Za-z_][\w.]*)(\(\))?", target)
     if match is None:
@@ -25,7 +25,7 @@ def load(target: str) -> Any:
             f"target {target!r}: write module:attr or path/file.py:attr, as in app:handle"
         )
     name = match[1]
-    module = load_file(name) if name.endswith(".py") else load_module(name)
+    module = load_file(name) if name.endswith(".py") else load_module(name, directory(first))
     found: Any = module
     for attr in match[2].split("."):
         if not hasattr(found, attr):
@@ -38,11 +38,11 @@ def load(target: str) -> Any:
     return found()
 
 
-def load_module(name: str) -> ModuleType:
-    """Imports a module, from the current directory or wherever Python finds it."""
+def load_module(name: str, first: Path) -> ModuleType:
+    """Imports a module, from this directory or wherever Python finds it."""
     if not all(part.isidentifier() for part in name.split(".")):
         raise ConfigError(f"{name!r} is no name of a module; for a file, write {name}.py:attr")
-    search(Path.cwd())
+    search(first)
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -50,7 +50,7 @@ def load_module(name: str) -> ModuleType:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise
         raise ConfigError(
-            f"no module named {error.name!r}: is it installed, or else in {Path.cwd()}?"
+            f"no module named {error.name!r}: is it installed, or else in {first}?"
         ) from None
 
 
@@ -67,6 +67,14 @@ def load_file(name: str) -> ModuleType:
     sys.modules.setdefault(path.stem, module)
     spec.loader.exec_module(module)
     return module
+
+
+def directory(name: str) -> Path:
+    """The directory of this name. Raises ConfigError if there is none."""
+    path = Path(name).resolve()
+    if not path.is_dir():
+        raise ConfigError(f"--app-dir {name}: there is no such directory")
+    return path
 
 
 def search(directory: Path) -> None:

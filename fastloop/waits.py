@@ -33,6 +33,7 @@ class Waits:
         self._files: dict[int, Call] = {}
         self._slots = count()
         self._ends: dict[int, list[Call]] = {}
+        self._leaving: dict[int, list[Call]] = {}
         self._over = False
 
     # -- questions --
@@ -60,21 +61,29 @@ class Waits:
 
     def end(self, id: int, call: Call) -> None:
         """Tells when a connection is gone; at once if it is."""
+        self._watch(self._ends, lib.FL_WATCH, id, call)
+
+    def leave(self, id: int, call: Call) -> None:
+        """Tells when a peer will send no more, or its connection is gone; at once if that is so."""
+        self._watch(self._leaving, lib.FL_LEAVE, id, call)
+
+    def _watch(self, waiting: dict[int, list[Call]], op: int, id: int, call: Call) -> None:
         if not self._open(call):
             return
         if not self._runtime.is_open(id):
             call(0)
             return
-        self._ends.setdefault(id, []).append(call)
-        self._runtime.command((MARK, lib.FL_WATCH, id))
+        waiting.setdefault(id, []).append(call)
+        self._runtime.command((MARK, op, id))
 
     def forget(self, id: int, call: Call) -> None:
-        """Takes back ``end``, if it was not told."""
-        waiting = self._ends.get(id, [])
-        if call in waiting:
-            waiting.remove(call)
-            if not waiting:
-                del self._ends[id]
+        """Takes back ``end`` or ``leave``, if it was not told."""
+        for watching in (self._ends, self._leaving):
+            waiting = watching.get(id, [])
+            if call in waiting:
+                waiting.remove(call)
+                if not waiting:
+                    del watching[id]
 
     def wait(self, question: Callable[..., None], *args: Any) -> Any:
         """The answer to one of these, in another thread; or, where the loop serves one connection
@@ -132,8 +141,14 @@ class Waits:
 
     def told_end(self, id: int) -> None:
         """A connection is gone."""
-        for call in self._ends.pop(id, ()):
+        for call in [*self._ends.pop(id, ()), *self._leaving.pop(id, ())]:
             self._runtime.call_user(call, 0)
+
+    def told_left(self, _listener: int, ids: list[int], _: list[int]) -> None:
+        """FL_LEFT."""
+        for id in ids:
+            for call in self._leaving.pop(id, ()):
+                self._runtime.call_user(call, 0)
 
     def close(self) -> None:
         """Nothing will be told any more: everyone who waits gets an error."""
@@ -141,9 +156,9 @@ class Waits:
         calls = [*self._body.values(), *self._files.values()]
         for asking in self._room.values():
             calls += asking.values()
-        for watching in self._ends.values():
+        for watching in [*self._ends.values(), *self._leaving.values()]:
             calls += watching
-        for waiting in (self._room, self._body, self._files, self._ends):
+        for waiting in (self._room, self._body, self._files, self._ends, self._leaving):
             waiting.clear()
         for call in calls:
             self._runtime.call_user(call, lib.FL_ESTOP)

@@ -119,6 +119,57 @@ def start() -> Iterator[Start]:
         yield start
 
 
+ASGI = """
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        return
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": b"asgi"})
+
+async def failing(scope, receive, send):
+    await send({"type": "lifespan.startup.failed", "message": "no database"})
+
+def make():
+    return app
+"""
+
+
+class TestAsgi:
+    BIND = ("--bind", "http://127.0.0.1:0")
+
+    @pytest.fixture(autouse=True)
+    def module(self, directory: Path) -> None:
+        (directory / "below").mkdir()
+        (directory / "below" / "web.py").write_text(ASGI)
+
+    def ask(self, server: Running) -> bytes:
+        port = server.said(r"listening on http://127\.0\.0\.1:(\d+)$")[1]
+        with urlopen(f"http://127.0.0.1:{port}/", timeout=SECONDS) as response:
+            body: bytes = response.read()
+            return body
+
+    def test_an_application_is_recognised(self, start: Start) -> None:
+        server = start("serve", "web:app", "--app-dir", "below", *self.BIND)
+        assert self.ask(server) == b"asgi"
+        assert server.end(signal.SIGTERM) == (0, "")
+
+    def test_factory(self, start: Start) -> None:
+        server = start("serve", "web:make", "--factory", "--app-dir", "below", *self.BIND)
+        assert self.ask(server) == b"asgi"
+
+    def test_a_startup_that_fails_ends_with_3(self) -> None:
+        done = run("serve", "web:failing", "--app-dir", "below", *self.BIND)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert done.stderr == "fastloop: the application did not start: no database\n"
+
+    def test_a_directory_that_does_not_exist(self) -> None:
+        done = run("serve", "web:app", "--app-dir", "nowhere", *self.BIND)
+        assert done.returncode == 2
+        assert "no such directory" in done.stderr
+
+
 LISTENING = r"listening on (?:tcp|resp)://127\.0\.0\.1:(\d+)$"
 LINE = ("--bind", "tcp://127.0.0.1:0", "--framing", "line")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from case import Case
 
-from . import beside_idle, echo, http, idle, kv, latency, static, threads, wsgi
+from . import asgi, beside_idle, echo, http, idle, kv, latency, static, threads, wsgi
 
 SUITES: dict[str, Callable[[bool], list[Case]]] = {
     "kv": kv.cases,
@@ -14,6 +14,7 @@ SUITES: dict[str, Callable[[bool], list[Case]]] = {
     "http": http.cases,
     "static": static.cases,
     "wsgi": wsgi.cases,
+    "asgi": asgi.cases,
     "idle": idle.cases,
     "beside-idle": beside_idle.cases,
     "latency": latency.cases,

@@ -9,7 +9,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from fastloop.crossing import FAULT, of_exception
-from fastloop.dispatch import Tasks
 from fastloop.http.answer import Answers, Message
 from fastloop.http.body import Body, Gather
 from fastloop.http.convert import NEEDS_ASYNC, Stream, convert
@@ -18,6 +17,7 @@ from fastloop.http.pumps import OnLoop, pump, pump_in_thread
 from fastloop.http.request import Request
 from fastloop.http.table import Endpoint, Found
 from fastloop.slices import SLICE_SECONDS
+from fastloop.tasks import Tasks
 from fastloop.workers import Works
 
 if TYPE_CHECKING:

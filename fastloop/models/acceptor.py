@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastloop import native
 from fastloop._ffi import lib
+from fastloop.asgi.app import AsgiApp
 from fastloop.errors import ConfigError
 from fastloop.models.board import Board
 from fastloop.runtime import Runtime
@@ -108,7 +109,8 @@ def check_handlers(assembly: Assembly) -> None:
     """Raises ConfigError for handlers that a loop of one connection cannot run."""
     for service in assembly.services:
         if service.is_async:
+            what = "ASGI application" if isinstance(service.handler, AsgiApp) else "handler"
             raise ConfigError(
-                f"the handler {service.handler.name} is async, and tasks need a loop that all"
+                f"the {what} {service.handler.name} is async, and tasks need a loop that all"
                 f" connections share: use --model event-loop, not {assembly.config.model}"
             )

@@ -137,8 +137,7 @@ def roomy(**keys: Any) -> dict[str, Any]:
 
 def root(config: Config) -> str:
     """The path below which the application lives, in the form of SCRIPT_NAME; "" for all of it."""
-    path = getattr(config, "root_path", "").rstrip("/")
-    return str(path.encode().decode("latin-1"))
+    return config.root_path.rstrip("/").encode().decode("latin-1")
 
 
 def _address(listener: Listener) -> dict[str, str]:

@@ -378,6 +378,39 @@ static void drains(const char *backend)
     finish(&d);
 }
 
+/* A promise under way: the end of what the peer says is told at once, and it still gets its answer,
+ * whether it is read for more requests or about to be closed. */
+static void tells_who_leaves(const char *backend)
+{
+    if (!start_http(&d, backend, &usual, &http_usual, 0))
+        return;
+    const char *requests[] = {GET("/"), "GET / HTTP/1.0\r\n\r\n"};
+    for (int early = 0; early < 2; early++) {
+        for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
+            int fd = http_client(&d);
+            tell(fd, requests[i]);
+            int64_t id = await_request(&d, "/");
+            op1(&d, FL_LATER, 1);
+            CHECK_INT(flush(&d), 0);
+            if (early)
+                CHECK_INT(shutdown(fd, SHUT_WR), 0);
+            CHECK_INT(turn(&d, 0), 0);
+            op1(&d, FL_LEAVE, id);
+            CHECK_INT(flush(&d), 0);
+            if (!early)
+                CHECK_INT(shutdown(fd, SHUT_WR), 0);
+            const struct event *e = await(&d, FL_LEFT);
+            CHECK(e != NULL && e->id == id);
+            op_value(&d, FL_FILL, id, 1);
+            say_response(&d, 200, "still here");
+            expect_head(&d, fd, OK, "\r\ncontent-length: 10\r\n");
+            expect(&d, fd, "still here");
+            expect_end(&d, fd);
+        }
+    }
+    finish(&d);
+}
+
 int main(void)
 {
     ON_EACH_BACKEND(answers_in_order);
@@ -394,5 +427,6 @@ int main(void)
     ON_EACH_BACKEND(hears_the_end_in_each_phase);
     ON_EACH_BACKEND(turns_away_in_words);
     ON_EACH_BACKEND(drains);
+    ON_EACH_BACKEND(tells_who_leaves);
     return t_end();
 }

@@ -125,7 +125,7 @@ static void say_command(unsigned kind, unsigned argument)
     case 4: op2(&d, FL_CLOSE, id, 1); break;
     case 5: op2(&d, FL_PAUSE, id, 1); break;
     case 6: op2(&d, FL_PAUSE, id, 0); break;
-    case 7: op1(&d, FL_WATCH, id); break;
+    case 7: op1(&d, argument & 1 ? FL_WATCH : FL_LEAVE, id); break;
     case 8: cast_all(&d, (int)(argument % 3) - 1, id, big, argument < 128 ? 10 : BIG); break;
     case 9: op2(&d, FL_TIMER, argument % 100, 0); break;
     case 10: op1(&d, FL_CANCEL, argument % 100); break;

@@ -1,0 +1,45 @@
+"""ASGI, kept alive: what a request costs a bare application, Starlette and FastAPI everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import client
+import roster
+from case import Case, Ratio
+from client import Sample
+from harness import Contender, Server, document
+
+TEXT = "Hello, World!"
+BARE = {"raw": "a bare application", "starlette": "Starlette", "fastapi": "FastAPI"}
+
+
+def _servers(app: str) -> tuple[Contender, ...]:
+    return (
+        roster.fastloop_asgi(app),
+        roster.fastpysgi_asgi(app),
+        roster.granian_asgi(app),
+        roster.uvicorn_asgi(app),
+        roster.hypercorn(app),
+    )
+
+
+def _get(app: str, quick: bool) -> Callable[[Server], Sample]:
+    return partial(
+        client.load,
+        what=client.getting(f"/{app}", document("asgi.txt", len(TEXT), TEXT.encode())),
+        connections=64,
+        seconds=0.5 if quick else 3,
+    )
+
+
+def cases(quick: bool) -> list[Case]:
+    """Return the tables of this suite."""
+    found = []
+    for app, what in BARE.items():
+        reach = 0.65 if app == "raw" else 1.0
+        ratios = tuple(Ratio(each, reach) for each in (roster.UVICORN, roster.GRANIAN))
+        title = f"ASGI, {what}, 64 connections"
+        found.append(Case(f"asgi-{app}", title, _servers(app), _get(app, quick), ratios))
+    return found

@@ -1,0 +1,236 @@
+"""One request of ASGI and its response: what ``receive`` and ``send`` do.
+
+A response that is said in one go is one reply of the core; one that comes in pieces, or after the
+turn that brought its request, is a promise that is filled. Nothing is sent before the first part of
+the body is known, as the specification demands: until then an error can still be answered by 500.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any, ClassVar
+
+from fastloop._ffi import lib, strerror
+from fastloop.crossing import FAULT, MARK
+from fastloop.dispatch import next_ticket
+from fastloop.errors import ConnectionClosed
+from fastloop.http.pumps import answer_of
+from fastloop.runtime import Runtime
+
+log = logging.getLogger("fastloop")
+
+Message = dict[str, Any]
+
+NEW, STARTED, BEGUN, COMPLETE = range(4)
+"""How far a response is: nothing said; its head is known; parts of it are sent; all is said."""
+
+CHUNK = 64 * 1024
+"""Bytes of a body that are sent before ``send`` waits until the peer takes them."""
+
+_STATUS = {lib.FL_EPROTO: 400, lib.FL_ELIMIT: 413, lib.FL_ESLOW: 408}
+_END = (MARK, lib.FL_HTTP_END)
+_TEXT = [(b"content-type", b"text/plain; charset=utf-8")]
+
+
+class Cycle:
+    """A request and its response. Each runtime has a class of its own."""
+
+    runtime: ClassVar[Runtime]
+
+    ticket = 0  # of the promise; 0: the reply is still to be said in this turn
+    stage = NEW
+    gone = False
+    _read = False  # whether the whole body was handed over
+    _status = 200
+    _headers: Any = ()
+    _asked = 0  # bytes since somebody waited for room
+    _leaving: asyncio.Future[None] | None = None
+    _watched = False
+    _listens = False  # for the end of what the peer says
+    _told = False  # that end, which may not be that of the connection
+
+    def __init__(self, body: bytes | None, id: int) -> None:
+        self.body = body
+        self.id = id
+
+    # -- the request --
+
+    async def receive(self) -> Message:
+        """The next event: pieces of the body, and then the end, when that comes."""
+        if self.gone or self.stage == COMPLETE:
+            return {"type": "http.disconnect"}
+        if self._read:
+            return await self._disconnect()
+        if self.body is not None:
+            self._read = True
+            return {"type": "http.request", "body": self.body, "more_body": False}
+        self.promise()
+        answer = await answer_of(self.runtime.waits.body, self.id)
+        if isinstance(answer, int):
+            self._body_failed(answer)
+            return {"type": "http.disconnect"}
+        piece, self._read = answer
+        return {"type": "http.request", "body": piece, "more_body": not self._read}
+
+    async def _disconnect(self) -> Message:
+        """Waits until the peer is done with us; one that shut its side only may still read."""
+        if self._leaving is None:
+            self._leaving = asyncio.get_running_loop().create_future()
+            self._listens = True
+            self.promise()
+            self.runtime.waits.leave(self.id, self._done)
+        await asyncio.shield(self._leaving)
+        return {"type": "http.disconnect"}
+
+    def _watch(self) -> None:
+        if not self._watched:
+            self._watched = True
+            self.promise()
+            self.runtime.waits.end(self.id, self._left)
+
+    def _left(self, _: Any) -> None:
+        self.gone = True
+        self._release()
+
+    def _done(self, why: int) -> None:
+        self._told = True
+        self.gone = self.gone or why != 0 or not self.runtime.is_open(self.id)
+        self._listens = False
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._leaving is not None and not self._leaving.done():
+            self._leaving.set_result(None)
+
+    def _release(self) -> None:
+        """Nobody needs to wait for the end of this any more."""
+        if self._watched:
+            self._watched = False
+            self.runtime.waits.forget(self.id, self._left)
+        if self._listens:
+            self.runtime.waits.forget(self.id, self._done)
+            self._listens = False
+        self._wake()
+
+    def _body_failed(self, why: int) -> None:
+        """The rest of the body cannot be read: a peer that is still there is told why."""
+        status = _STATUS.get(why)
+        if status is None:
+            self._left(why)
+        elif self.stage < BEGUN:
+            self._say((MARK, lib.FL_HTTP, status, _TEXT, strerror(why) + "\n"))
+
+    # -- the response --
+
+    async def send(self, message: Message) -> None:
+        """Takes the next part of the response; waits while the peer is slow.
+
+        Raises ConnectionClosed, an OSError, when the peer is known to be gone (ASGI 2.4), and
+        RuntimeError for a message that is out of order. After the end everything is ignored.
+        """
+        if self.gone:
+            raise ConnectionClosed("the client left")
+        stage = self.stage
+        if stage == COMPLETE:
+            return
+        kind = message["type"]
+        if kind == "http.response.body" and stage != NEW:
+            body = message.get("body", b"")
+            if type(body) is not bytes:
+                body = bytes(body)
+            if message.get("more_body", False):
+                await self._piece(body)
+            elif stage == STARTED:
+                self._say((MARK, lib.FL_HTTP, self._status, self._headers, body))
+            else:
+                if body:
+                    self._put(body)
+                self._say(_END)
+        elif kind == "http.response.start" and stage == NEW:
+            self._status = int(message["status"])
+            headers = message.get("headers", ())
+            self._headers = headers if type(headers) is list else list(map(tuple, headers))
+            self.stage = STARTED
+        elif kind == "http.response.early_hint":
+            self._hint(message["links"])
+        else:
+            raise RuntimeError(f"{kind!r} does not fit here: {_EXPECTED[stage]}")
+
+    def promise(self) -> None:
+        """Takes the place of the reply, if nothing did."""
+        if not self.ticket and self.stage != COMPLETE:
+            self.ticket = next_ticket()
+            self.runtime.out.append((MARK, lib.FL_LATER, self.ticket))
+
+    def _say(self, value: Any) -> None:
+        """The whole response, or its end."""
+        self.stage = COMPLETE
+        if self.ticket:
+            self.runtime.command((MARK, lib.FL_FILL, self.id, self.ticket, value))
+        else:
+            self.runtime.out.append(value)
+        if self._watched or self._leaving is not None:
+            self._release()
+
+    def _put(self, value: Any) -> None:
+        self.runtime.command((MARK, lib.FL_SEND, self.id, self.ticket, value))
+
+    async def _piece(self, body: bytes) -> None:
+        if self.stage == STARTED:
+            self.promise()
+            self.stage = BEGUN
+            self._put((MARK, lib.FL_HTTP_START, self._status, self._headers))
+            self._watch()
+        if body:
+            self._put(body)
+            self._asked += len(body)
+        if self._asked >= CHUNK:
+            self._asked = 0
+            if await answer_of(self.runtime.waits.room, self.id, self.ticket) < 0:
+                self._left(None)
+                raise ConnectionClosed("the client left")
+
+    def _hint(self, links: Any) -> None:
+        """103 (Early Hints), as long as the response proper did not begin."""
+        if self.stage < BEGUN:
+            self.promise()
+            fields = [(b"link", bytes(link)) for link in links]
+            self._put((MARK, lib.FL_HTTP_START, 103, fields))
+
+    # -- the end --
+
+    def finish(self, task: asyncio.Task[Any]) -> None:
+        """The application returned or raised."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.failed(error)
+        elif self.stage != COMPLETE:
+            if not (self.gone or self._told or task.cancelled()):
+                log.error("the ASGI application returned without a complete response")
+            self._say(FAULT)
+
+    def failed(self, error: BaseException) -> None:
+        """Logs what was raised; an answer that did not begin becomes 500, any other is cut."""
+        if self.gone and _is_disconnect(error):
+            log.debug("the client left: %s", error)
+        else:
+            log.error("the ASGI application failed", exc_info=error)
+        if self.stage != COMPLETE:
+            self._say(FAULT)
+
+
+_EXPECTED = {
+    NEW: "the first message is http.response.start",
+    STARTED: "http.response.body comes next",
+    BEGUN: "http.response.body comes next",
+}
+
+
+def _is_disconnect(error: BaseException | None) -> bool:
+    """Whether this is, or came of, what ``send`` raises when the peer is gone."""
+    while error is not None:
+        if isinstance(error, ConnectionClosed):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
