@@ -54,6 +54,7 @@ class Lib:
     FL_ROOM: Final[int]
     FL_BODY: Final[int]
     FL_FILES: Final[int]
+    FL_REASONS: Final[int]
 
     FL_LATER: Final[int]
     FL_FAULT: Final[int]
@@ -68,6 +69,7 @@ class Lib:
     FL_HTTP_END: Final[int]
     FL_FILE: Final[int]
     FL_PART: Final[int]
+    FL_WS_ACCEPT: Final[int]
     FL_SEND: Final[int]
     FL_FILL: Final[int]
     FL_CLOSE: Final[int]
@@ -79,6 +81,10 @@ class Lib:
     FL_ASK: Final[int]
     FL_MORE: Final[int]
     FL_READ: Final[int]
+    FL_WS_CLOSE: Final[int]
+    FL_SUBSCRIBE: Final[int]
+    FL_UNSUBSCRIBE: Final[int]
+    FL_PUBLISH: Final[int]
 
     FL_FORM_PLAIN: Final[int]
     FL_FORM_WSGI: Final[int]
@@ -93,6 +99,7 @@ class Lib:
     def fl_open(self, config: CData, error: CData) -> CData: ...
     def fl_free(self, loop: CData) -> None: ...
     def fl_listen(self, loop: CData, fd: int, listener: CData) -> int: ...
+    def fl_websocket(self, loop: CData, options: CData) -> int: ...
     def fl_constant(
         self, loop: CData, listener: int, path: bytes, content_type: bytes, body: bytes, len: int
     ) -> int: ...

@@ -15,8 +15,7 @@ from fastloop.framing import Framing, of
 from fastloop.handlers import Handler
 from fastloop.http.app import App
 from fastloop.http.router import Router
-from fastloop.route import Dispatch, Route
-from fastloop.slices import in_turn
+from fastloop.route import Route
 from fastloop.workers import Works
 from fastloop.wsgi import WSGI
 from fastloop.wsgi.app import App as WSGIApp
@@ -50,8 +49,10 @@ class Service:
 
     def listen(
         self, runtime: Runtime, listener: Listener, fd: int, config: Config, workers: Works | None
-    ) -> Route:
-        """Serves one listening socket in one runtime."""
+    ) -> list[Route]:
+        """Serves one listening socket in one runtime: with one listener of the core, and one more
+        for each handler of WebSockets.
+        """
         app = self.handler if isinstance(self.handler, HTTPApp) else None
         route = self._route(runtime, workers, listener)
         number = native.listen(
@@ -59,19 +60,21 @@ class Service:
             fd,
             self.framing,
             config,
-            wants_of(route),
+            dispatch.wants(route),
             stream=app is not None and app.stream,
             form=app.form if app is not None else lib.FL_FORM_PLAIN,
             what=f"listening on {listener.address}",
         )
+        routes = [route]
         if app is not None:
+            routes += [each.listen(runtime, config, workers) for each in app.sockets]
             for constant in app.constants:
                 native.constant(runtime.loop, number, constant)
             for static in app.statics:
                 native.mount(runtime.loop, number, static)
             for hole in app.holes:
                 native.leave(runtime.loop, number, hole)
-        return route
+        return routes
 
     def accept(self, runtime: Runtime, listener: Listener, fd: int, config: Config) -> None:
         """Takes the connections of a listening socket in for others to serve."""
@@ -89,7 +92,7 @@ class Service:
     def _route(self, runtime: Runtime, workers: Works | None, listener: Listener) -> Route:
         if isinstance(self.handler, HTTPApp):
             return self.handler.route(runtime, workers, listener)
-        return Route(self.handler, dispatch_of(self.handler, workers))
+        return Route(self.handler, dispatch.of(self.handler, workers))
 
 
 def services_of(
@@ -113,7 +116,7 @@ def services_of(
         Service(
             bind,
             found,
-            http_app(target, config, stream=stream, static=static)
+            http_app(target, bind, config, stream=stream, static=static)
             if found.name == "http"
             else handler_of(target, bind),
         )
@@ -122,9 +125,13 @@ def services_of(
 
 
 def http_app(
-    target: Any, config: Config, *, stream: bool, static: Mapping[str, Any] | None
+    target: Any, bind: Bind, config: Config, *, stream: bool, static: Mapping[str, Any] | None
 ) -> HTTPApp:
-    """What serves an http:// address. Raises ConfigError for what cannot work."""
+    """What serves an address of HTTP, or of WebSocket, which begins as HTTP. Raises ConfigError
+    for what cannot work.
+    """
+    if bind.scheme == "ws":
+        return App(_only_socket(target, bind), config, stream=stream, static=static)
     if not isinstance(target, WSGI):
         return App(target, config, stream=stream, static=static)
     if stream:
@@ -133,6 +140,15 @@ def http_app(
             " arrives if it has threads by blocking=N"
         )
     return WSGIApp(target.app, config, static=static)
+
+
+def _only_socket(target: Any, bind: Bind) -> Router:
+    if isinstance(target, Router | WSGI):
+        what = "a Router" if isinstance(target, Router) else "a WSGI application"
+        raise ConfigError(f"{what} serves http:// addresses, not {bind.url}")
+    router = Router()
+    router.websocket((bind.path if bind.kind == "inet" else "") or "/", target)
+    return router
 
 
 def targets_of(handler: Any, urls: tuple[str, ...]) -> dict[str, Any]:
@@ -162,7 +178,7 @@ def framings_of(framing: Framings, binds: list[Bind], config: Config) -> list[Fr
 
 
 def _framing(spec: str | Framing | None, bind: Bind, config: Config) -> Framing:
-    if bind.scheme == "http":  # which leaves no choice
+    if bind.scheme in ("http", "ws"):  # which leaves no choice
         spec = "http"
     spec = spec or bind.framing
     if spec is None:
@@ -171,24 +187,3 @@ def _framing(spec: str | Framing | None, bind: Bind, config: Config) -> Framing:
             "'u32be' ... (http:// and resp:// addresses have theirs)"
         )
     return of(spec, max=config.max_message)
-
-
-def dispatch_of(handler: Handler, workers: Works | None) -> Dispatch:
-    """How the batches of this handler are run."""
-    if handler.is_async:
-        return dispatch.OnAsyncio()
-    if handler.is_batch:
-        return dispatch.whole_batch
-    return dispatch.OnThreads(workers) if workers is not None else in_turn
-
-
-def wants_of(route: Route) -> int:
-    """What the C core is to tell (FL_WANT_*)."""
-    handler, wants = route.handler, 0
-    if handler.with_connection or isinstance(route.dispatch, dispatch.Promised):
-        wants |= lib.FL_WANT_IDS
-    if handler.open is not None:
-        wants |= lib.FL_WANT_OPENED
-    if handler.close is not None:
-        wants |= lib.FL_WANT_CLOSED
-    return wants
