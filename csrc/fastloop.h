@@ -314,11 +314,12 @@ void fl_keep_memory(void);
 typedef struct fl_load fl_load;
 
 typedef struct {
-    const char *dialect;  /* "raw", "line" or "resp": messages that come back; "http"; "same" */
+    const char *dialect;  /* "raw", "line", "resp" or "ws": messages that come back; "ws-cast": from
+                           * the first connection to all; "http"; "same" */
     uint32_t connections; /* at most */
     uint32_t depth;       /* messages that a connection sends at once */
     uint32_t size;        /* bytes of a message, 16 or more; of "http" those posted; 0: a GET */
-    const char *ask;      /* of "same": a message; of "http": the head of a request */
+    const char *ask;      /* of "same": a message; of "http" and "ws": the head of a request */
     size_t ask_len;
     const char *answer; /* to each of them; of "http": its body, NULL for what was posted */
     size_t answer_len;
