@@ -89,17 +89,22 @@ static inline char *codec_text_head(char *p, uint32_t len)
     return codec_u32(p + 1, len);
 }
 
-/* A str of ASCII; at most CODEC_HEAD + len bytes. Python reads it faster than UTF-8. */
-static inline char *codec_ascii(char *p, const void *data, uint32_t len)
+/* The head of a str of ASCII, at most CODEC_HEAD bytes. Python reads it faster than UTF-8. */
+static inline char *codec_ascii_head(char *p, uint32_t len)
 {
     if (likely(len < 256)) {
         p[0] = 'z';
         p[1] = (char)len;
-        p += 2;
-    } else {
-        *p = 'a';
-        p = codec_u32(p + 1, len);
+        return p + 2;
     }
+    *p = 'a';
+    return codec_u32(p + 1, len);
+}
+
+/* At most CODEC_HEAD + len bytes. */
+static inline char *codec_ascii(char *p, const void *data, uint32_t len)
+{
+    p = codec_ascii_head(p, len);
     memcpy(p, data, len);
     return p + len;
 }

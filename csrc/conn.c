@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ws_zip.h"
+
 enum {
     PAGE_BITS = 8,         /* 2^n connections are allocated at once */
     FEW_SLOTS = 64,        /* of the wheel of a loop with one connection */
@@ -53,12 +55,15 @@ void conns_free(struct conns *t)
         free(t->pages[i]);
     free(t->pages);
     conn_forget_peers(t);
-    for (uint32_t i = 0; i < t->listener_count; i++)
+    for (uint32_t i = 0; i < t->listener_count; i++) {
+        ws_zip_free(t->listeners[i]->ws.zip);
         free(t->listeners[i]);
+    }
     free(t->listeners);
     free(t->scratch);
     wheel_free(&t->wheel);
     peers_free(&t->peers);
+    topics_free(&t->topics);
     inbox_free(&t->inbox);
     wire_free(&t->wire);
 }
@@ -185,8 +190,10 @@ static void die(struct conns *t, struct conn *c)
     c->state = CONN_DEAD;
     conn_forget_input(c);
     conn_fail_body(t, c, c->why == 0 ? -ECONNRESET : c->why);
-    if (c->flags & CONN_ASKED)
+    if (c->flags & (CONN_ASKED | CONN_ROOM))
         inbox_room(&t->inbox, conn_id(c), -ENOTCONN);
+    if (c->flags & CONN_TOPICS)
+        topics_quit_all(&t->topics, c->index);
     wire_drop(&t->wire, &c->out);
     wheel_remove(&t->wheel, &c->timer);
     if ((group_of(t, c)->wants & FL_WANT_CLOSED) || (c->flags & CONN_WATCHED))
@@ -208,9 +215,10 @@ void conn_close(struct conns *t, struct conn *c)
     if (c->state != CONN_OPEN)
         return;
     c->state = CONN_ENDING;
-    c->flags &= (uint16_t)~CONN_PARKED;
+    c->flags &= (uint32_t)~CONN_PARKED;
     conn_forget_input(c);
     conn_fail_body(t, c, -ECONNABORTED);
+    conn_farewell(t, c);
     conn_touch(t, c);
 }
 
@@ -220,8 +228,12 @@ void conn_refuse(struct conns *t, struct conn *c, int why, const struct message 
     struct exchange x = {.flags = HTTP_CLOSE | (m->http.flags & (HTTP_OLD | HTTP_HEAD))};
     int rc = 0;
     t->stats.protocol_errors += why == FL_EPROTO || why == FL_ELIMIT;
-    conn_because(c, why);
     inbox_notice(&t->inbox, why);
+    if (f->ws != NULL) {
+        conn_leave(t, c, m->status, (struct text){m->data, m->len});
+        return;
+    }
+    conn_because(c, why);
     if (f->protocol->answer != NULL)
         rc = f->protocol->answer(f, &x, m->status, m->data, &t->wire, &c->out);
     else if (m->len > 0)
@@ -233,7 +245,9 @@ void conn_refuse(struct conns *t, struct conn *c, int why, const struct message 
 
 void conn_drain(struct conns *t, struct conn *c)
 {
-    if (c->state == CONN_OPEN && conn_streams(c) && c->body_why == 0)
+    if (conn_ws(t, c) != NULL)
+        conn_leave(t, c, WS_AWAY, (struct text){NULL, 0});
+    else if (c->state == CONN_OPEN && conn_streams(c) && c->body_why == 0)
         c->flags |= CONN_LAST;
     else
         conn_close(t, c);

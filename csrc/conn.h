@@ -1,6 +1,6 @@
 /* conn.h -- connections: the table they live in (conn.c), and the steps of one: bytes in
- * (conn_in.c), bytes out and what comes next (conn_out.c), deadlines (conn_time.c); and what their
- * peers are called (conn_peer.c). Level 3.
+ * (conn_in.c), bytes out and what comes next (conn_out.c), deadlines (conn_time.c), the ways of
+ * WebSocket (conn_ws.c), and what their peers are called (conn_peer.c). Level 3.
  *
  * A driver (io.h) does the system calls and tells a connection what happened: bytes arrived,
  * bytes were sent, the peer closed, time is up. The connection frames, queues, and says what it
@@ -18,6 +18,7 @@
 #include "list.h"
 #include "peers.h"
 #include "timer.h"
+#include "topics.h"
 #include "wire.h"
 
 enum {
@@ -55,10 +56,14 @@ enum conn_flag {
     CONN_MORE = 1024,    /* the user waits for the next piece of the body */
     CONN_EXPECT = 2048,  /* the peer waits for 100 (Continue) before it sends the body */
     CONN_ASKED = 4096,   /* the user waits for room to send */
-    CONN_LEAVES = 16384, /* the user waits for the peer's end: it is read when nothing is wanted */
+    CONN_LEAVES = 65536, /* the user waits for the peer's end: it is read when nothing is wanted */
+
+    CONN_ROOM = 8192,    /* ... and not for that of a promised reply */
+    CONN_TOPICS = 16384, /* it has subscribed to something */
+    CONN_PARTED = 32768, /* WebSocket: the close frame was said */
 
     /* of a driver */
-    CONN_BURIED = 8192, /* dead, and freed as soon as nothing of it is under way */
+    CONN_BURIED = 131072, /* dead, and freed as soon as nothing of it is under way */
 };
 
 /* What the deadline of an open connection is for, beside a write stall. */
@@ -66,8 +71,10 @@ enum conn_clock {
     CONN_CLOCK_IDLE,
     CONN_CLOCK_HEAD,
     CONN_CLOCK_BODY,
-    CONN_CLOCK_REST, /* the body's time stands still: the user asks for none of it now */
-    CONN_CLOCK_OVER, /* what it was for is complete: a new one is to be filed */
+    CONN_CLOCK_REST,  /* the body's time stands still: the user asks for none of it now */
+    CONN_CLOCK_OVER,  /* what it was for is complete: a new one is to be filed */
+    CONN_CLOCK_PONG,  /* WebSocket: for the answer to a ping */
+    CONN_CLOCK_LEAVE, /* ... for replies that the close frame waits for */
 };
 
 /* Some 150 bytes, and nothing else while it is idle: no buffer, no Python object. */
@@ -83,15 +90,15 @@ struct conn {
     int fd;
     uint32_t generation;
     uint32_t in_flight;  /* messages that have no reply yet */
-    int16_t why;         /* FL_E* or -errno it closes for; 0: none */
+    int16_t why;         /* FL_E* or -errno it closes for, or a close code; 0: none */
     int16_t body_why;    /* the same, why a body in pieces goes on no more */
     uint32_t peer;       /* its place in conns.peers; 0: it is not counted */
     uint32_t requests;   /* HTTP: how many so far */
     uint32_t body_since; /* tick since which a body is awaited; while that rests: for how many */
     uint32_t body_bytes; /* ... and what came since */
     int32_t held;        /* while blocked: bytes the kernel held for the peer when that was noted */
+    uint32_t flags;      /* CONN_* */
     uint16_t listener;
-    uint16_t flags;
     uint8_t state;
     uint8_t dialect;
     uint8_t watched; /* IO_* the poller has */
@@ -110,9 +117,10 @@ struct conns;
 typedef int conn_hook(void *site, struct conns *t, struct conn *c, const struct message *m);
 
 struct listener {
-    int fd; /* borrowed from the caller of fl_listen() */
+    int fd; /* borrowed from the caller of fl_listen(); -1: connections come in another way */
     struct framing framing;
     struct http_settings http; /* framing.http points here if this is HTTP */
+    struct ws_settings ws;     /* framing.ws if this is WebSocket */
     conn_hook *answer;         /* NULL: everything is Python's */
     void *site;                /* of the hook, which owns it */
     bool tcp;
@@ -137,6 +145,7 @@ struct conns {
     uint32_t listener_count;
     struct date date; /* refreshed once a turn */
     struct peers peers;
+    struct topics topics;
     struct files *files; /* of the loop, for those above: see files.h */
     struct site *site;   /* ... see site.h */
     fl_config config;
@@ -176,6 +185,11 @@ void conn_forget_peers(struct conns *t);
 static inline const struct framing *conn_framing(const struct conns *t, const struct conn *c)
 {
     return &t->listeners[c->listener]->framing;
+}
+
+static inline const struct ws_settings *conn_ws(const struct conns *t, const struct conn *c)
+{
+    return conn_framing(t, c)->ws;
 }
 
 /* Whether a body in pieces is under way: what comes is part of it. */
@@ -267,10 +281,23 @@ void conn_pause(struct conns *t, struct conn *c, bool on);
 void conn_more(struct conns *t, struct conn *c);
 
 /* The user wants to be told when the peer will send no more. */
-void conn_leave(struct conns *t, struct conn *c);
+void conn_await_end(struct conns *t, struct conn *c);
 
-/* The user wants to be told when there is room ahead of the hole with this ticket. */
+/* The user wants to be told when there is room ahead of the hole with this ticket; 0: when no more
+ * than low_water bytes wait in all. */
 void conn_ask(struct conns *t, struct conn *c, uint64_t ticket);
+
+/* WebSocket: the hole that what is sent now goes in front of; 0: none, it goes to the end. */
+uint64_t conn_ahead(const struct conns *t, const struct conn *c);
+
+/* WebSocket: says the close frame, and nothing behind it. Promised replies are not waited for. */
+void conn_part(struct conns *t, struct conn *c, uint16_t code, struct text reason);
+
+/* Encodes to q, in place of the response to a request, the reader's (listener, window, response
+ * with status 101), and makes c a connection of that listener, which is of WebSocket; a window of 0
+ * is none: nothing is compressed. Returns as a protocol's reply() does. */
+int conn_upgrade(struct conns *t, struct conn *c, struct exchange *x, struct queue *q,
+                 struct codec_reader *in);
 
 /* -- among these files -- */
 
@@ -302,6 +329,19 @@ void conn_refuse(struct conns *t, struct conn *c, int why, const struct message 
 
 /* The body in pieces goes on no more: whoever waits for it is told. */
 void conn_fail_body(struct conns *t, struct conn *c, int why);
+
+/* WebSocket: it ends with this code, once replies that are not promised too long are said. */
+void conn_leave(struct conns *t, struct conn *c, uint16_t code, struct text reason);
+
+/* WebSocket: the peer says that it leaves; it asks whether we are there. */
+void conn_left(struct conns *t, struct conn *c, const struct message *m);
+void conn_pong(struct conns *t, struct conn *c, const struct message *m);
+
+/* WebSocket: says the close frame if all else is said and it is to end. */
+void conn_farewell(struct conns *t, struct conn *c);
+
+/* WebSocket: its deadline came. Returns whether that was its business. */
+bool conn_ws_expired(struct conns *t, struct conn *c);
 
 /* Frees a dead connection, after the driver closed its descriptor. */
 void conn_release(struct conns *t, struct conn *c);

@@ -19,6 +19,7 @@ enum verdict {
     TAKEN,
     WAITS, /* its turn comes when nothing is in flight */
     ENDED, /* nothing behind it counts any more */
+    WRONG, /* it turned out to be no message */
 };
 
 /* -- one message -- */
@@ -33,9 +34,11 @@ static int push(struct conns *t, struct conn *c, struct message *m)
         m->refs = inbox_refs(&t->inbox, c->listener);
         m->peer = conn_peer(t, c);
     }
-    if (inbox_reserve(g) < 0 || f->protocol->deliver(m, &g->items) < 0) {
-        conn_fail(t, c, -ENOMEM);
-        return -ENOMEM;
+    int rc = inbox_reserve(g) < 0 ? -ENOMEM : f->protocol->deliver(m, &g->items);
+    if (unlikely(rc < 0)) {
+        if (rc == -ENOMEM)
+            conn_fail(t, c, rc);
+        return rc;
     }
     inbox_message(&t->inbox, g, conn_id(c), m->http.flags);
     t->stats.messages++;
@@ -47,7 +50,7 @@ static int push(struct conns *t, struct conn *c, struct message *m)
 static enum verdict take_piece(struct conns *t, struct conn *c, const struct message *m)
 {
     bool end = m->kind == MESSAGE_END;
-    c->flags &= (uint16_t) ~(CONN_MORE | CONN_EXPECT);
+    c->flags &= (uint32_t) ~(CONN_MORE | CONN_EXPECT);
     int rc = end && m->len == 0 ? 0 : inbox_piece(&t->inbox, conn_id(c), m->data, m->len);
     if (end) {
         rc = rc < 0 ? rc : inbox_piece(&t->inbox, conn_id(c), NULL, 0);
@@ -81,7 +84,8 @@ static int answer_here(struct conns *t, struct conn *c, const struct message *m)
 static enum verdict take_request(struct conns *t, struct conn *c, struct message *m)
 {
     const struct http_settings *http = conn_framing(t, c)->http;
-    if (http->max_requests > 0 && c->requests + 1 >= http->max_requests)
+    bool more = http->max_requests == 0 || c->requests + 1 < http->max_requests;
+    if (!more && !(m->http.flags & HTTP_UPGRADE))
         m->http.flags |= HTTP_CLOSE;
     bool whole = m->kind == MESSAGE_WHOLE;
     if (!whole && (m->http.flags & HTTP_EXPECT) && c->in_flight > 0)
@@ -106,8 +110,30 @@ static enum verdict take_request(struct conns *t, struct conn *c, struct message
     return c->state == CONN_OPEN ? TAKEN : ENDED;
 }
 
+/* Of WebSocket. Only expanding a message may show that it is none. */
+static enum verdict take_ws(struct conns *t, struct conn *c, struct message *m)
+{
+    int rc = 0;
+    m->zip = conn_ws(t, c)->zip;
+    switch (m->kind) {
+    case MESSAGE_PING: conn_pong(t, c, m); break;
+    case MESSAGE_PONG: break; /* that it came is all there is to know */
+    case MESSAGE_CLOSE: conn_left(t, c, m); break;
+    default: rc = push(t, c, m);
+    }
+    if (rc == FL_EPROTO || rc == FL_ELIMIT) {
+        m->status = rc == FL_ELIMIT ? WS_TOO_BIG : WS_NOT_TEXT;
+        m->data = rc == FL_ELIMIT ? "a message over the maximum size" : "a message with bad bytes";
+        m->len = strlen(m->data);
+        return WRONG;
+    }
+    return rc == 0 && c->state == CONN_OPEN ? TAKEN : ENDED;
+}
+
 static enum verdict take(struct conns *t, struct conn *c, struct message *m)
 {
+    if (conn_ws(t, c) != NULL)
+        return take_ws(t, c, m);
     if (m->kind >= MESSAGE_PIECE)
         return take_piece(t, c, m);
     if (conn_framing(t, c)->http != NULL)
@@ -119,10 +145,11 @@ static enum verdict take(struct conns *t, struct conn *c, struct message *m)
 
 /* Leaves the bytes from `used` on for later: until there is room for another message, or, `also`
  * CONN_ALONE, until nothing is in flight. */
-static size_t park(struct conn *c, size_t used, unsigned also)
+static size_t park(const struct conns *t, struct conn *c, size_t used, unsigned also)
 {
-    c->flags |= (uint16_t)(CONN_PARKED | also);
-    c->progress = (struct progress){0}; /* looked at anew when its turn has come */
+    c->flags |= (uint32_t)(CONN_PARKED | also);
+    if (conn_ws(t, c) == NULL)              /* whose pings between fragments were answered */
+        c->progress = (struct progress){0}; /* looked at anew when its turn has come */
     return used;
 }
 
@@ -136,8 +163,8 @@ static size_t stop(struct conns *t, struct conn *c, ssize_t why, const struct me
         conn_fail_body(t, c, (int)why);
         return len;
     }
-    if (c->in_flight > 0)
-        return park(c, used, CONN_ALONE);
+    if (c->in_flight > 0 && conn_ws(t, c) == NULL)
+        return park(t, c, used, CONN_ALONE);
     if (why != FRAME_CONTINUE) {
         conn_refuse(t, c, (int)why, m);
         return len;
@@ -156,7 +183,7 @@ static bool held(struct conn *c)
     if (conn_streams(c))
         return !(c->flags & CONN_MORE) || c->body_why != 0;
     if (c->in_flight == 0)
-        c->flags &= (uint16_t)~CONN_BARRIER;
+        c->flags &= (uint32_t)~CONN_BARRIER;
     return c->in_flight > 0;
 }
 
@@ -168,9 +195,11 @@ static size_t frame(struct conns *t, struct conn *c, const char *data, size_t le
     size_t used = 0;
     while (used < len) {
         if (!conn_may_frame(c) && !conn_streams(c))
-            return park(c, used, 0);
+            return park(t, c, used, 0);
+        if (f->ws != NULL && inbox_bytes(&t->inbox) > CONN_BATCH_BYTES)
+            return park(t, c, used, 0); /* few bytes may have become many */
         if (held(c))
-            return conn_streams(c) ? used : park(c, used, CONN_ALONE);
+            return conn_streams(c) ? used : park(t, c, used, CONN_ALONE);
         struct message m; /* not all of it is cleared: it is large, and this is done per message */
         m.data = NULL;
         m.len = 0;
@@ -179,6 +208,11 @@ static size_t frame(struct conns *t, struct conn *c, const char *data, size_t le
         ssize_t n = f->protocol->scan(f, &c->progress, data + used, len - used, &m);
         if (n == 0)
             break;
+        if (unlikely(n == FRAME_CONTROL)) {
+            if (take(t, c, &m) == ENDED)
+                return len;
+            continue;
+        }
         if (n < 0) {
             used = stop(t, c, n, &m, used, len);
             if (n == FRAME_CONTINUE && !(c->flags & CONN_PARKED) && c->state == CONN_OPEN)
@@ -188,9 +222,11 @@ static size_t frame(struct conns *t, struct conn *c, const char *data, size_t le
         if (m.data != NULL) {
             enum verdict v = take(t, c, &m);
             if (v == WAITS)
-                return park(c, used, CONN_ALONE);
+                return park(t, c, used, CONN_ALONE);
             if (v == ENDED)
                 return len;
+            if (v == WRONG)
+                return stop(t, c, m.status == WS_TOO_BIG ? FL_ELIMIT : FL_EPROTO, &m, used, len);
         }
         used += (size_t)n;
     }
@@ -314,7 +350,7 @@ void conn_stash(struct conns *t, struct conn *c, const char *data, size_t n)
 void conn_continue(struct conns *t, struct conn *c)
 {
     list_remove(&c->ready);
-    c->flags &= (uint16_t) ~(CONN_PARKED | CONN_ALONE);
+    c->flags &= (uint32_t) ~(CONN_PARKED | CONN_ALONE);
     if (c->in == NULL || c->state != CONN_OPEN)
         return;
     size_t used = frame(t, c, c->in, c->in_len);
@@ -333,7 +369,7 @@ static void tell_left(struct conns *t, struct conn *c)
         conn_fail(t, c, -ENOMEM);
 }
 
-void conn_leave(struct conns *t, struct conn *c)
+void conn_await_end(struct conns *t, struct conn *c)
 {
     c->flags |= CONN_WATCHED | CONN_LEAVES;
     if (c->flags & CONN_EOF)
@@ -366,7 +402,7 @@ void conn_fail_body(struct conns *t, struct conn *c, int why)
         c->body_why = (int16_t)why;
     if (c->flags & CONN_MORE)
         inbox_piece_failed(&t->inbox, conn_id(c), c->body_why);
-    c->flags &= (uint16_t)~CONN_MORE;
+    c->flags &= (uint32_t)~CONN_MORE;
 }
 
 /* Says 100 (Continue) ahead of the response, unless that has begun. Without a hole for it the
@@ -377,7 +413,7 @@ static void say_go_on(struct conns *t, struct conn *c)
     struct queue q = {0};
     while (own != NULL && (own->data != NULL || !(own->exchange.flags & HTTP_EXPECT)))
         own = own->next;
-    c->flags &= (uint16_t)~CONN_EXPECT;
+    c->flags &= (uint32_t)~CONN_EXPECT;
     if (own != NULL && own->exchange.stage != STAGE_NEW)
         return;
     if (wire_put(&t->wire, &q, go_on, sizeof go_on - 1) < 0)

@@ -28,7 +28,7 @@ void conn_sent(struct conns *t, struct conn *c, size_t n, bool blocked)
         if (n > 0 || !was_blocked)
             conn_deadline(t, c, t->config.write_timeout_ms);
     } else if (was_blocked) {
-        c->flags &= (uint16_t)~CONN_BLOCKED;
+        c->flags &= (uint32_t)~CONN_BLOCKED;
         conn_clock(t, c);
     } else if (conn_framing(t, c)->http != NULL) {
         conn_follow(t, c, 0); /* the time between two requests begins now */
@@ -38,6 +38,8 @@ void conn_sent(struct conns *t, struct conn *c, size_t n, bool blocked)
 void conn_replied(struct conns *t, struct conn *c)
 {
     c->in_flight--;
+    if (unlikely(c->state != CONN_OPEN))
+        conn_farewell(t, c);
     /* One that is read as before and has nothing to say needs no flush. */
     if (c->out.head != NULL || c->state != CONN_OPEN || !(c->watched & IO_READ) ||
         (c->flags & CONN_PARKED))
@@ -48,7 +50,7 @@ bool conn_fault(struct conns *t, struct conn *c, struct exchange *x, struct queu
 {
     const struct framing *f = conn_framing(t, c);
     const char *fault = f->protocol->fault;
-    bool until_close = x->stage == STAGE_RAW;
+    bool until_close = f->http != NULL && x->stage == STAGE_RAW;
     int rc = REPLY_LAST;
     if (f->protocol->answer != NULL)
         rc = f->protocol->answer(f, x, 500, NULL, &t->wire, q);
@@ -56,6 +58,8 @@ bool conn_fault(struct conns *t, struct conn *c, struct exchange *x, struct queu
         rc = REPLY_SAID;
     if (rc == REPLY_SAID || rc == REPLY_SILENT)
         return false;
+    if (f->ws != NULL)
+        conn_because(c, WS_FAILED);
     if (until_close)
         conn_fail(t, c, -ECONNRESET);
     else
@@ -68,7 +72,7 @@ void conn_pause(struct conns *t, struct conn *c, bool on)
     if (on)
         c->flags |= CONN_PAUSED;
     else
-        c->flags &= (uint16_t)~CONN_PAUSED;
+        c->flags &= (uint32_t)~CONN_PAUSED;
     conn_touch(t, c);
 }
 
@@ -95,7 +99,7 @@ static void update_stall(struct conns *t, struct conn *c)
     if (c->out.bytes > t->config.high_water)
         c->flags |= CONN_STALLED;
     else if (c->out.bytes <= t->config.low_water)
-        c->flags &= (uint16_t)~CONN_STALLED;
+        c->flags &= (uint32_t)~CONN_STALLED;
 }
 
 /* Tells whoever fills the first hole that there is room. What is behind it does not count: it
@@ -106,7 +110,7 @@ static void tell_room(struct conns *t, struct conn *c)
     struct exchange *x = wire_first(&c->out, &ahead);
     if (x == NULL) {
         if (c->state == CONN_OPEN) /* else who asked may have been cut off: is told at the end */
-            c->flags &= (uint16_t)~CONN_ASKED;
+            c->flags &= (uint32_t)~CONN_ASKED;
     } else if (x->asked && ahead <= t->config.low_water) {
         x->asked = false;
         inbox_room(&t->inbox, conn_id(c), (int64_t)ahead);
@@ -124,12 +128,29 @@ static void resume(struct conns *t, struct conn *c)
         list_append(&t->ready, &c->ready);
 }
 
+/* Whether a peer of WebSocket went without a close frame, and all that could still be said to it is
+ * promised only: a handler that goes on for long must not keep its connection. */
+static bool is_abandoned(const struct conns *t, const struct conn *c)
+{
+    return conn_ws(t, c) != NULL && c->state != CONN_LINGER && !(c->flags & CONN_PARKED) &&
+           (c->out.head == NULL || c->out.head->data == NULL) &&
+           c->in_flight == wire_holes(&c->out);
+}
+
 bool conn_settle(struct conns *t, struct conn *c)
 {
     update_stall(t, c);
     if (c->flags & CONN_ASKED)
         tell_room(t, c);
+    if ((c->flags & CONN_ROOM) && c->out.bytes <= t->config.low_water) {
+        c->flags &= (uint32_t)~CONN_ROOM;
+        inbox_room(&t->inbox, conn_id(c), (int64_t)c->out.bytes);
+    }
     resume(t, c);
+    if ((c->flags & CONN_EOF) && is_abandoned(t, c)) {
+        conn_fail(t, c, WS_ABNORMAL);
+        return false;
+    }
     if ((c->flags & CONN_PARKED) || c->out.head != NULL || c->in_flight > 0)
         return false;
     if (c->state != CONN_LINGER && (c->flags & CONN_EOF)) {
@@ -146,6 +167,11 @@ bool conn_settle(struct conns *t, struct conn *c)
 void conn_ask(struct conns *t, struct conn *c, uint64_t ticket)
 {
     struct exchange *x = wire_exchange(&c->out, ticket);
+    if (ticket == 0) {
+        c->flags |= CONN_ROOM;
+        conn_touch(t, c);
+        return;
+    }
     if (x == NULL) {
         inbox_room(&t->inbox, conn_id(c), -ENOTCONN);
         return;

@@ -30,6 +30,15 @@ static void body_deadline(struct conns *t, struct conn *c, const struct http_set
     wheel_file(&t->wheel, &c->timer, due);
 }
 
+/* How long it may say nothing, or does before it gets a ping. */
+static uint32_t idle_ms(const struct conns *t, const struct conn *c)
+{
+    const struct framing *f = conn_framing(t, c);
+    if (f->http != NULL)
+        return f->http->keepalive_ms;
+    return f->ws != NULL && f->ws->ping_ms > 0 ? f->ws->ping_ms : t->config.idle_timeout_ms;
+}
+
 static void idle_deadline(struct conns *t, struct conn *c, uint32_t after_ms)
 {
     if (c->clock == CONN_CLOCK_IDLE && after_ms == 0)
@@ -71,8 +80,10 @@ void conn_clock(struct conns *t, struct conn *c)
 {
     const struct http_settings *http = conn_framing(t, c)->http;
     uint8_t phase = c->progress.phase;
-    if (http == NULL || phase == PROGRESS_IDLE) {
-        conn_deadline(t, c, http == NULL ? t->config.idle_timeout_ms : http->keepalive_ms);
+    if (c->clock == CONN_CLOCK_LEAVE) {
+        conn_deadline(t, c, (uint32_t)max_size(t->config.linger_ms, 1));
+    } else if (http == NULL || phase == PROGRESS_IDLE) {
+        conn_deadline(t, c, idle_ms(t, c));
         c->clock = CONN_CLOCK_IDLE;
     } else if (phase == PROGRESS_HEAD) {
         conn_deadline(t, c, http->header_ms);
@@ -97,7 +108,7 @@ void conn_follow(struct conns *t, struct conn *c, size_t n)
     } else if (blocked) {
         return;
     } else if (http == NULL || phase == PROGRESS_IDLE) {
-        idle_deadline(t, c, http == NULL ? t->config.idle_timeout_ms : http->keepalive_ms);
+        idle_deadline(t, c, idle_ms(t, c));
     } else if (c->clock != CONN_CLOCK_HEAD) {
         conn_clock(t, c);
     }
@@ -138,6 +149,8 @@ void conn_expired(struct conns *t, struct conn *c, int held)
         conn_fail(t, c, 0);
     } else if (c->flags & CONN_BLOCKED) {
         stalled(t, c, held);
+    } else if (conn_ws_expired(t, c)) {
+        return;
     } else if (c->state != CONN_OPEN || !(conn_wants(c) & IO_READ)) {
         conn_in_time(c); /* it is not the peer who keeps us waiting */
         conn_clock(t, c);

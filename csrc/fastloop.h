@@ -33,13 +33,15 @@
 enum fl_group {
     FL_OPENED,   /* ids: connections that came; items: None */
     FL_MESSAGES, /* items: messages; ids: whose, or None where the listener does not want them */
-    FL_CLOSED,   /* ids: connections that are gone; items: why, an error code or 0 each */
+    FL_CLOSED,   /* ids: connections that are gone; items: why, an error code or 0 each; of
+                  * WebSocket a close code, if there was one */
     FL_TIMERS,   /* items: slots of timers that fired; listener -1, ids None */
     FL_NOTICES,  /* items: (code, count) to be logged; listener -1, ids None */
     FL_ROOM,     /* answers FL_ASK. ids: whose; items: bytes ahead, or an error; listener -1 */
     FL_BODY,     /* answers FL_MORE. ids: whose; items: bytes, None at the end, or an error; -1 */
     FL_FILES,    /* answers FL_READ. ids: slots; items: bytes, or an error; listener -1 */
     FL_LEFT,     /* answers FL_LEAVE. ids: whose peers say no more; items: 0 each; listener -1 */
+    FL_REASONS, /* WebSocket. ids: who will be told by FL_CLOSED; items: why, a text; listener -1 */
 };
 
 /* The outbox is a flat list: one reply for each message, in the order of the inbox, and commands in
@@ -61,6 +63,7 @@ enum fl_op {
     FL_FILE,       /* (path, head, headers): a file as the response to a request with this head */
     FL_PART,       /* (path, offset, count): bytes of a file; count -1: to its end. A piece of a
                     * body of HTTP, if that has a length and the count is told */
+    FL_WS_ACCEPT,  /* (listener, window, FL_HTTP_START): answers a handshake, see fl_websocket() */
 
     /* commands */
     FL_SEND = 32, /* (id, ticket, value): ahead of the hole with this ticket; 0: at the end */
@@ -72,11 +75,15 @@ enum fl_op {
     FL_TIMER,     /* (slot, microseconds): set a timer */
     FL_CANCEL,    /* (slot) */
     FL_ASK,       /* (id, ticket): tell by FL_ROOM when no other reply, and no more than low_water
-                   * bytes, are ahead of the one promised under this ticket */
+                   * bytes, are ahead of the one promised under this ticket; 0: of no reply */
     FL_MORE,      /* (id): tell the next piece of its request's body by FL_BODY */
     FL_READ,      /* (slot, path, offset, count): read a file; answered by FL_FILES */
     FL_LEAVE,     /* (id): FL_WATCH, and tell by FL_LEFT when the peer will send no more, which may
                    * be long before: it may still read */
+    FL_WS_CLOSE,  /* (id, code, reason): close with this frame behind what was said so far */
+    FL_SUBSCRIBE, /* (id, topic): it gets what is published there */
+    FL_UNSUBSCRIBE, /* (id, topic) */
+    FL_PUBLISH,     /* (topic, but not id, value): to all who subscribed */
 };
 
 /* The form in which a listener of HTTP delivers requests. A body that follows in pieces is None. */
@@ -139,6 +146,17 @@ typedef struct {
     int form;              /* FL_FORM_* */
 } fl_listener;
 
+/* Of WebSocket. Times are ms, sizes are bytes. */
+typedef struct {
+    uint32_t max_message; /* after it was expanded */
+    uint32_t wants;       /* FL_WANT_* */
+    uint32_t ping_ms;     /* of silence until a ping; 0: none, and idle_timeout_ms counts */
+    uint32_t pong_ms;     /* ... until a silent peer counts as gone; 0: never */
+    uint32_t threshold;   /* messages from this size on are compressed */
+    uint32_t window;      /* ... up to this window, 9 to 15 bits */
+    uint32_t level;       /* ... 1 to 9 */
+} fl_ws;
+
 /* How a directory is served. Zero is the plainest way of each. */
 typedef struct {
     const char *index;         /* the file that stands for its directory; NULL: none does */
@@ -169,6 +187,13 @@ void fl_free(fl_loop *loop);
  * its connections come by fl_adopt(). Returns the listener's number, from 0 on, or an error;
  * -EINVAL for a framing that does not exist. */
 int fl_listen(fl_loop *loop, int fd, const fl_listener *listener);
+
+/* A listener without a socket, of WebSocket (RFC 6455): connections of HTTP come to it when a
+ * request is answered by FL_WS_ACCEPT with its number; what the handshake says is the caller's
+ * business. A window of 9 to 15 bits: both sides agreed on permessage-deflate without context
+ * takeover, and this is ours; 0: they did not. Messages are str or bytes, and so are replies.
+ * Returns the number, -EINVAL or -ENOMEM. */
+int fl_websocket(fl_loop *loop, const fl_ws *options);
 
 /* HTTP: answers GET and HEAD of this path (as sent, without query) in C, with 200 and these bytes.
  * Returns 0, -EINVAL for a listener that is not HTTP, or -ENOMEM. */
@@ -292,11 +317,12 @@ void fl_keep_memory(void);
 typedef struct fl_load fl_load;
 
 typedef struct {
-    const char *dialect;  /* "raw", "line" or "resp": messages that come back; "http"; "same" */
+    const char *dialect;  /* "raw", "line", "resp" or "ws": messages that come back; "ws-cast": from
+                           * the first connection to all; "http"; "same" */
     uint32_t connections; /* at most */
     uint32_t depth;       /* messages that a connection sends at once */
     uint32_t size;        /* bytes of a message, 16 or more; of "http" those posted; 0: a GET */
-    const char *ask;      /* of "same": a message; of "http": the head of a request */
+    const char *ask;      /* of "same": a message; of "http" and "ws": the head of a request */
     size_t ask_len;
     const char *answer; /* to each of them; of "http": its body, NULL for what was posted */
     size_t answer_len;

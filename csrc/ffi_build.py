@@ -126,6 +126,7 @@ def builder() -> FFI:
         depends=[*named("*.h"), *named("*.py")],
         include_dirs=[here.as_posix()],
         define_macros=limited_api(),
+        libraries=["z"],  # permessage-deflate
         extra_compile_args=compile_flags(),
         extra_link_args=["-pthread", *sanitizers()],
     )

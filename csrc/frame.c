@@ -21,6 +21,7 @@ static const struct kind {
     {"u16le", &protocol_length, 2, true}, {"u32be", &protocol_length, 4, false},
     {"u32le", &protocol_length, 4, true}, {"varint", &protocol_length, 0, false},
     {"resp", &protocol_resp, 0, false},   {"http", &protocol_http, 0, false},
+    {"ws", &protocol_ws, 0, false},
 };
 
 static const struct kind *find_kind(const char *name)

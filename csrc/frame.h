@@ -17,6 +17,29 @@ enum message_kind {
     MESSAGE_HEAD,  /* HTTP: a request whose body follows in pieces */
     MESSAGE_PIECE, /* ... one of these: data, len */
     MESSAGE_END,   /* ... the last of them, often of no bytes; there are no more */
+    MESSAGE_PING,  /* WebSocket: its payload, masked by the WS_KEY bytes in front of it */
+    MESSAGE_PONG,
+    MESSAGE_CLOSE, /* ... with .status the code */
+};
+
+/* Close codes of WebSocket (RFC 6455, 7.4.1) that the core itself knows. */
+enum ws_code {
+    WS_NORMAL = 1000,
+    WS_AWAY = 1001,
+    WS_PROTOCOL = 1002,
+    WS_NO_CODE = 1005,  /* never sent: the peer gave none */
+    WS_ABNORMAL = 1006, /* never sent: the connection ended without a close frame */
+    WS_NOT_TEXT = 1007,
+    WS_TOO_BIG = 1009,
+    WS_FAILED = 1011, /* the server could not go on */
+};
+
+/* What a message of WebSocket is; .status of a whole one. */
+enum ws_kind {
+    WS_TEXT = 1,
+    WS_WIDE = 2,           /* not all of it is ASCII */
+    WS_ZIPPED = 4,         /* ... is only known when it was expanded */
+    WS_MAY_BE_ZIPPED = 16, /* in progress.step: compression was agreed on with this peer */
 };
 
 /* What a response must know of its request. */
@@ -58,12 +81,14 @@ struct http_request {
 struct message {
     const char *data; /* NULL: these bytes are complete and mean nothing (an empty RESP line) */
     size_t len;
-    uint32_t items;          /* RESP: how many arguments */
-    uint16_t status;         /* HTTP: what is wrong, 400 to 505, when scan() fails */
+    uint32_t items;          /* RESP: how many arguments; WebSocket: bytes of payload */
+    uint16_t status;         /* HTTP: what is wrong, 400 to 505, when scan() fails;
+                              * WebSocket: close code, or WS_* of a whole message */
     uint8_t kind;            /* MESSAGE_* */
     uint8_t form;            /* HTTP: FL_FORM_*; this and what follows is set before deliver() */
     uint64_t id;             /* HTTP: of the connection */
-    struct codec_refs *refs; /* not of the plain form: what the batch has already; NULL: no refs */
+    struct ws_zip *zip;      /* WebSocket: what expands it */
+    struct codec_refs *refs; /* not of the plain form: what the batch has already; NULL: none */
     const struct sock_name *peer; /* ... the same: whom it is from; NULL: nobody knows */
     struct http_request http;     /* HTTP; set in whole and head messages */
 };
@@ -90,6 +115,9 @@ enum {
     /* From scan(), never public: the head is complete and the client waits for 100 (Continue). The
      * caller says that once nothing is in flight, and scans again. */
     FRAME_CONTINUE = -8192,
+    /* ... a control frame between the fragments of a message, which stays incomplete. The caller
+     * scans the same bytes again, unless the frame was a close. */
+    FRAME_CONTROL = -8193,
 
     REPLY_SAID = 0,
     REPLY_SILENT = 1, /* the value says nothing */
@@ -107,8 +135,8 @@ struct protocol {
     ssize_t (*scan)(const struct framing *f, struct progress *p, const char *data, size_t n,
                     struct message *m);
 
-    /* Writes a message that scan() found in marshal form. Returns 0 or -ENOMEM (inbox unchanged).
-     */
+    /* Writes a message that scan() found in marshal form. Returns 0 or -ENOMEM (inbox unchanged);
+     * of WebSocket also FL_EPROTO or FL_ELIMIT, for what only expanding it brings to light. */
     int (*deliver)(const struct message *m, struct buf *inbox);
 
     /* Reads one Python value and appends its bytes, framed, to q; *x is of the message it is for.
@@ -142,9 +170,18 @@ struct http_settings {
     const struct date *date;
 };
 
+/* What listeners of WebSocket are told beyond their framing. */
+struct ws_settings {
+    struct ws_zip *zip; /* owned by the listener, shared by its connections */
+    uint32_t threshold; /* bytes from which on messages are compressed */
+    uint32_t ping_ms;   /* of silence until a ping is sent; 0: none is */
+    uint32_t pong_ms;   /* ... and until the peer counts as gone, after the ping */
+};
+
 struct framing {
     const struct protocol *protocol;
     const struct http_settings *http; /* borrowed from the listener; NULL: not HTTP */
+    const struct ws_settings *ws;     /* borrowed from the listener; NULL: not WebSocket */
     size_t max_message;
     char delimiter[8]; /* line */
     uint8_t delimiter_len;
@@ -153,7 +190,8 @@ struct framing {
     bool little_endian; /* length */
 };
 
-/* Fills *f from its name: "raw" "line" "u8" "u16be" "u16le" "u32be" "u32le" "varint" "resp" "http".
+/* Fills *f from its name: "raw" "line" "u8" "u16be" "u16le" "u32be" "u32le" "varint" "resp" "http"
+ * "ws".
  * Returns 0, or -EINVAL for an unknown name, a delimiter of 0 or more than 8 bytes, or a maximum of
  * 0 or more than 1 GiB. */
 int framing_init(struct framing *f, const char *name, const char *delimiter, size_t delimiter_len,
@@ -164,6 +202,7 @@ extern const struct protocol protocol_line;
 extern const struct protocol protocol_length;
 extern const struct protocol protocol_resp;
 extern const struct protocol protocol_http;
+extern const struct protocol protocol_ws;
 
 /* -- shared by the protocols whose message is a run of bytes (raw, line, length) -- */
 
@@ -177,6 +216,19 @@ size_t frame_decimal(char *out, int64_t n);
 
 /* deliver(): the message as a bytes object. */
 int frame_deliver_bytes(const struct message *m, struct buf *inbox);
+
+/* -- WebSocket: control frames. What appends to q returns 0 or -ENOMEM -- */
+
+/* Unmasks the payload of a control frame to `out`, which has room for m->len bytes: 125 at most. */
+void frame_ws_unmask(const struct message *m, char *out);
+
+int frame_ws_pong(const struct message *m, struct wire *w, struct queue *q);
+int frame_ws_ping(struct wire *w, struct queue *q);
+
+/* A reason beyond 123 bytes is cut; with WS_NO_CODE the frame is empty. */
+int frame_ws_close(uint16_t code, struct text reason, struct wire *w, struct queue *q);
+
+/* -- of the others -- */
 
 /* reply(): bytes, str and int by way of `put` (which adds the framing); a list or tuple of these
  * item by item; None, also as an item, says nothing; anything else is FL_EVALUE. `put` copies what

@@ -40,6 +40,7 @@ void inbox_free(struct inbox *in)
     buf_free(&in->left);
     events_free(&in->pieces);
     events_free(&in->files);
+    events_free(&in->reasons);
     buf_free(&in->encoded);
     *in = (struct inbox){0};
 }
@@ -142,6 +143,16 @@ int inbox_piece(struct inbox *in, uint64_t id, const char *data, size_t len)
 int inbox_piece_failed(struct inbox *in, uint64_t id, int why)
 {
     return add_error(in, &in->pieces, (int64_t)id, why);
+}
+
+int inbox_reason(struct inbox *in, uint64_t id, const char *text, size_t len)
+{
+    char *room = add_event(in, &in->reasons, (int64_t)id, CODEC_HEAD + len);
+    if (room == NULL)
+        return -ENOMEM;
+    memcpy(codec_text_head(room, (uint32_t)len), text, len);
+    in->reasons.items.len += CODEC_HEAD + len;
+    return 0;
 }
 
 int inbox_file(struct inbox *in, uint32_t slot, const char *data, ssize_t len)
@@ -270,6 +281,7 @@ static char *encoding_room(struct inbox *in)
     size_t size = CODEC_HEAD + ints_size(&in->timers) + notices_size() + ints_size(&in->room);
     size += ints_size(&in->left) + ints_size(&in->pieces.ids) + in->pieces.items.len;
     size += ints_size(&in->files.ids) + in->files.items.len;
+    size += ints_size(&in->reasons.ids) + in->reasons.items.len;
     for (uint32_t i = 0; i < in->count; i++)
         size += listener_size(&in->groups[i]);
     if (in->encoded.cap > KEEP)
@@ -307,7 +319,9 @@ ssize_t inbox_encode(struct inbox *in)
     if (start == NULL)
         return -ENOMEM;
     char *p = start + CODEC_HEAD;
-    uint32_t groups = 0;
+    uint32_t groups = in->reasons.ids.len > 0;
+    if (groups > 0)
+        p = put_answers(p, &in->reasons, FL_REASONS);
     for (uint32_t i = 0; i < in->count; i++)
         p = put_listener(p, &in->groups[i], (int)i, &groups);
     p = put_others(p, in, &groups);

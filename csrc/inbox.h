@@ -44,6 +44,7 @@ struct inbox {
     struct buf left;   /* uint64_t id, int64_t 0 */
     struct events pieces;
     struct events files;
+    struct events reasons;
     uint32_t notices[INBOX_NOTICES];
     struct buf encoded;
     struct codec_refs refs; /* of this turn's messages */
@@ -92,6 +93,9 @@ int inbox_left(struct inbox *in, uint64_t id);
 /* Part of a body, its end (data NULL), and why it goes on no more. */
 int inbox_piece(struct inbox *in, uint64_t id, const char *data, size_t len);
 int inbox_piece_failed(struct inbox *in, uint64_t id, int why);
+
+/* Why a connection ends, in words. */
+int inbox_reason(struct inbox *in, uint64_t id, const char *text, size_t len);
 
 /* What a job for files has read, or why not (len negative: an error). */
 int inbox_file(struct inbox *in, uint32_t slot, const char *data, ssize_t len);

@@ -336,7 +336,7 @@ void io_flush(struct io *io, struct conns *t)
         t->dirty = c->next;
         if (c->state != CONN_DEAD)
             io->driver->flush(io, t, c);
-        c->flags &= (uint16_t)~CONN_DIRTY;
+        c->flags &= (uint32_t)~CONN_DIRTY;
         if (c->state == CONN_DEAD) {
             c->next = t->dead;
             t->dead = c;

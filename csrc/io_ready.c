@@ -63,7 +63,7 @@ static int watch_listener(struct io *io, struct conns *t, uint32_t listener, boo
 {
     struct ready *r = io->state;
     struct listener *l = t->listeners[listener];
-    if (l->watched == on)
+    if (l->watched == on || l->fd < 0)
         return 0;
     int rc = r->poller.ops->set(&r->poller, l->fd, l->watched ? IO_READ : 0, on ? IO_READ : 0,
                                 TAG_LISTENER | listener);

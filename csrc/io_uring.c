@@ -122,7 +122,7 @@ static int watch_listener(struct io *io, struct conns *t, uint32_t listener, boo
 {
     struct completion *u = io->state;
     struct listener *l = t->listeners[listener];
-    if (l->watched == on)
+    if (l->watched == on || l->fd < 0)
         return 0;
     if (!on)
         uring_cancel(u, tag_of(OP_LISTENER, listener));

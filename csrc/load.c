@@ -9,8 +9,8 @@
  * client must cost less than any server: one read and one send for a batch, a poller's event for
  * each, no system call to tell the time more than once a read.
  *
- * What is said is the business of load_echo.c, load_same.c and load_http.c. After an error a load
- * is good for fl_load_problem() and fl_load_free() alone. One thread uses a load. */
+ * What is said is the business of load_echo.c, load_same.c, load_http.c and load_ws.c. After an
+ * error a load is good for fl_load_problem() and fl_load_free() alone. One thread uses a load. */
 #include "load.h"
 
 #include <errno.h>
@@ -114,8 +114,11 @@ static int watch(fl_load *l, struct load_conn *c, unsigned want)
 /* Sends what is left of the batch, as far as the kernel takes it. */
 static int push(fl_load *l, struct load_conn *c)
 {
-    size_t len = l->dialect->ask(l, c);
-    struct iovec rest = {l->batch + c->sent, len - c->sent};
+    size_t len;
+    char *batch = l->dialect->ask(l, c, &len);
+    if (len == 0)
+        return 0;
+    struct iovec rest = {batch + c->sent, len - c->sent};
     ssize_t n = sock_send(c->fd, &rest, 1);
     if (n < 0 && n != -EAGAIN)
         return fail(l, c, "sending", (int)n);
@@ -203,7 +206,8 @@ int fl_load_run(fl_load *l, int ms, int again)
 {
     struct poller_event events[EVENTS];
     uint64_t now = clock_ns(), end = now + (uint64_t)ms * 1000000u;
-    int rc = again ? fl_load_ask(l) : 0;
+    bool together = l->dialect->together;
+    int rc = again && (!together || l->asking == 0) ? fl_load_ask(l) : 0;
     for (bool over = false; rc == 0 && !over; now = clock_ns()) {
         over = now >= end;
         int n = l->poller.ops->wait(&l->poller, events, EVENTS,
@@ -212,7 +216,9 @@ int fl_load_run(fl_load *l, int ms, int again)
             break;
         rc = n < 0 ? n : 0;
         for (int i = 0; i < n && rc == 0; i++)
-            rc = on_event(l, &events[i], again);
+            rc = on_event(l, &events[i], again && !together);
+        if (rc == 0 && again && together && l->asking == 0)
+            rc = fl_load_ask(l);
         over = over || (!again && l->asking == 0);
     }
     return rc < 0 ? rc : (int)l->asking;
@@ -235,12 +241,19 @@ int fl_load_add(fl_load *l, int fd)
 
 /* -- its life -- */
 
+static const struct load_dialect *among(const struct load_dialect *d, const char *name)
+{
+    while (d->name != NULL && strcmp(d->name, name) != 0)
+        d++;
+    return d->name == NULL ? NULL : d;
+}
+
 static const struct load_dialect *dialect_called(const char *name)
 {
-    for (const struct load_dialect *d = load_echoes; d->name != NULL; d++) {
-        if (strcmp(d->name, name) == 0)
-            return d;
-    }
+    const struct load_dialect *found = among(load_echoes, name);
+    found = found == NULL ? among(load_ws, name) : found;
+    if (found != NULL)
+        return found;
     if (strcmp(load_same.name, name) == 0)
         return &load_same;
     return strcmp(load_http.name, name) == 0 ? &load_http : NULL;

@@ -24,7 +24,7 @@ struct load_conn {
     size_t sent;       /* bytes of the batch */
     size_t got;        /* bytes of the answer that is coming in; of HTTP, of its body */
     uint64_t left;     /* of HTTP: bytes to come of the body, or of its chunk */
-    uint8_t phase;     /* of HTTP */
+    uint8_t phase;     /* of HTTP and WebSocket */
     uint8_t watched;   /* IO_*: for writing while the kernel does not take the rest of a batch */
     bool asking;       /* its batch is not answered yet */
     uint32_t kept_len;
@@ -33,6 +33,7 @@ struct load_conn {
 
 struct load_dialect {
     const char *name;
+    bool together; /* no connection goes on before all have their answers */
 
     /* Prepares l->state and l->batch, which fl_load_free() frees. Returns 0, -EINVAL for options
      * that make no sense, or -ENOMEM. */
@@ -41,9 +42,9 @@ struct load_dialect {
     /* Frees what l->state holds, but not itself; NULL if that is nothing. */
     void (*fini)(struct fl_load *l);
 
-    /* Lays the batch of a connection out in l->batch, the same way as often as it is asked to.
-     * Returns its length. */
-    size_t (*ask)(struct fl_load *l, const struct load_conn *c);
+    /* Lays the batch of a connection out, the same way as often as it is asked to. Returns it,
+     * valid until the next call, with its length in *len; that is 0 if it only listens. */
+    char *(*ask)(struct fl_load *l, const struct load_conn *c, size_t *len);
 
     /* Compares n bytes that came in with what should come, and calls load_answered() for each
      * answer that they complete. Returns how many it is done with, at most LOAD_UNFINISHED less
@@ -52,12 +53,13 @@ struct load_dialect {
                      uint64_t now);
 };
 
-extern const struct load_dialect load_echoes[], load_http, load_same; /* echoes: raw, line, resp */
+/* Echoes: raw, line, resp. Of WebSocket: ws, ws-cast. */
+extern const struct load_dialect load_echoes[], load_ws[], load_http, load_same;
 
 struct fl_load {
     const struct load_dialect *dialect;
     void *state; /* of the dialect */
-    char *batch; /* scratch: a batch as it is sent */
+    char *batch; /* of the dialect: a batch as it is sent */
     struct load_conn *conns;
     uint32_t count, room; /* connections there are, and may be */
     uint32_t depth;

@@ -75,13 +75,14 @@ static char *put(const fl_load *l, char *to, const char *head, size_t n, const s
     return to + LOAD_STAMP + rest + e->end_len;
 }
 
-static size_t ask(fl_load *l, const struct load_conn *c)
+static char *ask(fl_load *l, const struct load_conn *c, size_t *len)
 {
     const struct echo *e = l->state;
     char *to = l->batch;
     for (uint32_t i = 0; i < l->depth; i++)
         to = put(l, to, e->ask, e->ask_len, c, i);
-    return (size_t)(to - l->batch);
+    *len = (size_t)(to - l->batch);
+    return l->batch;
 }
 
 static ssize_t check(fl_load *l, struct load_conn *c, const char *data, size_t n, uint64_t now)
@@ -105,8 +106,8 @@ static ssize_t check(fl_load *l, struct load_conn *c, const char *data, size_t n
 }
 
 const struct load_dialect load_echoes[] = {
-    {"raw", init, fini, ask, check},
-    {"line", init, fini, ask, check},
-    {"resp", init, fini, ask, check},
-    {NULL, NULL, NULL, NULL, NULL},
+    {"raw", false, init, fini, ask, check},
+    {"line", false, init, fini, ask, check},
+    {"resp", false, init, fini, ask, check},
+    {NULL, false, NULL, NULL, NULL, NULL},
 };

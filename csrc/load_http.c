@@ -81,12 +81,13 @@ static void fini(fl_load *l)
     free(h->body);
 }
 
-static size_t ask(fl_load *l, const struct load_conn *c)
+static char *ask(fl_load *l, const struct load_conn *c, size_t *len)
 {
     const struct http *h = l->state;
     for (uint32_t i = 0; i < l->depth && h->sent_len > 0; i++)
         load_stamp(l, l->batch + i * h->request_len + h->head_len, c, i);
-    return l->depth * h->request_len;
+    *len = l->depth * h->request_len;
+    return l->batch;
 }
 
 /* -- what comes back; each of these returns how many bytes it used, 0 if it needs more, or an
@@ -214,4 +215,4 @@ static ssize_t check(fl_load *l, struct load_conn *c, const char *data, size_t n
     return (ssize_t)done;
 }
 
-const struct load_dialect load_http = {"http", init, fini, ask, check};
+const struct load_dialect load_http = {"http", false, init, fini, ask, check};

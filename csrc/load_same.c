@@ -36,11 +36,12 @@ static void fini(fl_load *l)
     free(s->answer);
 }
 
-static size_t ask(fl_load *l, const struct load_conn *c)
+static char *ask(fl_load *l, const struct load_conn *c, size_t *len)
 {
     const struct same *s = l->state;
     (void)c;
-    return l->depth * s->ask_len;
+    *len = l->depth * s->ask_len;
+    return l->batch;
 }
 
 static ssize_t check(fl_load *l, struct load_conn *c, const char *data, size_t n, uint64_t now)
@@ -59,4 +60,4 @@ static ssize_t check(fl_load *l, struct load_conn *c, const char *data, size_t n
     return (ssize_t)n;
 }
 
-const struct load_dialect load_same = {"same", init, fini, ask, check};
+const struct load_dialect load_same = {"same", false, init, fini, ask, check};

@@ -14,15 +14,9 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "consts.h"
 #include "loop.h"
 #include "outbox.h"
 #include "sock.h"
-
-/* What a listener of HTTP answers without Python, beside files. */
-struct place {
-    struct consts consts;
-};
 
 /* On a thread of the pool. */
 static void wake_quietly(void *user)
@@ -61,11 +55,6 @@ fl_loop *fl_open(const fl_config *config, int *error)
     return l;
 }
 
-static int watch_listener(fl_loop *l, uint32_t listener, bool on)
-{
-    return l->io.driver->watch_listener(&l->io, &l->conns, listener, on);
-}
-
 static void close_all(fl_loop *l)
 {
     for (uint32_t i = 0; i < conns_places(&l->conns); i++) {
@@ -77,12 +66,7 @@ static void close_all(fl_loop *l)
 
 static void release(fl_loop *l)
 {
-    for (uint32_t i = 0; i < l->conns.listener_count; i++) {
-        struct place *place = l->conns.listeners[i]->site;
-        if (place != NULL)
-            consts_free(&place->consts);
-        free(place);
-    }
+    loop_free_places(l);
     site_free(&l->site);
     io_close(&l->io);
     heap_free(&l->timers);
@@ -96,7 +80,7 @@ void fl_free(fl_loop *l)
         return;
     /* Listeners go on existing, so the poller must let go of them by name. */
     for (uint32_t i = 0; i < l->conns.listener_count; i++)
-        watch_listener(l, i, false);
+        loop_watch_listener(l, i, false);
     files_free(&l->files);
     close_all(l);
     release(l);
@@ -109,107 +93,6 @@ void fl_forget(fl_loop *l)
     files_forget(&l->files);
     close_all(l);
     release(l);
-}
-
-static int describe(struct conns *t, struct listener *l, const fl_listener *spec)
-{
-    int rc = framing_init(&l->framing, spec->framing, spec->delimiter, spec->delimiter_len,
-                          spec->max_message);
-    if (rc < 0 || l->framing.protocol->answer == NULL)
-        return rc;
-    if (spec->form < FL_FORM_PLAIN || spec->form > FL_FORM_ASGI)
-        return -EINVAL;
-    l->http = (struct http_settings){
-        .max_body = spec->max_body,
-        .max_line = spec->max_line,
-        .max_head = spec->max_head,
-        .max_fields = spec->max_fields,
-        .max_requests = spec->max_requests,
-        .header_ms = spec->header_ms,
-        .body_ms = spec->body_ms,
-        .body_rate = spec->body_rate,
-        .keepalive_ms = spec->keepalive_ms,
-        .stream = spec->stream != 0,
-        .form = (uint8_t)spec->form,
-        .date = &t->date,
-    };
-    l->framing.http = &l->http;
-    return 0;
-}
-
-int fl_listen(fl_loop *l, int fd, const fl_listener *spec)
-{
-    struct conns *t = &l->conns;
-    int rc = fd < 0 ? 0 : sock_adopt(fd);
-    if (rc < 0)
-        return rc;
-    struct listener **all = realloc(t->listeners, (t->listener_count + 1) * sizeof(void *));
-    if (all == NULL)
-        return -ENOMEM;
-    t->listeners = all;
-    struct listener *listener = calloc(1, sizeof *listener);
-    if (listener == NULL)
-        return -ENOMEM;
-    listener->fd = fd;
-    listener->tcp = rc == 1;
-    rc = describe(t, listener, spec);
-    int n = rc < 0 ? rc : inbox_group(&t->inbox, spec->wants);
-    if (n < 0) {
-        free(listener);
-        return n;
-    }
-    all[n] = listener;
-    t->listener_count++;
-    rc = fd < 0 ? 0 : watch_listener(l, (uint32_t)n, l->io.accepting);
-    return rc < 0 ? rc : n;
-}
-
-static int answer(void *site, struct conns *t, struct conn *c, const struct message *m)
-{
-    const struct place *place = site;
-    int rc = consts_answer(&place->consts, t, c, m);
-    return rc == CONN_PASSED ? site_answer(t->site, c, m) : rc;
-}
-
-/* The place of a listener, made when it is first needed. NULL with *error set. */
-static struct place *place_of(fl_loop *l, int listener, int *error)
-{
-    bool known = listener >= 0 && (uint32_t)listener < l->conns.listener_count;
-    struct listener *of = known ? l->conns.listeners[listener] : NULL;
-    *error = -EINVAL;
-    if (of == NULL || of->framing.http == NULL)
-        return NULL;
-    *error = -ENOMEM;
-    if (of->site == NULL) {
-        of->site = calloc(1, sizeof(struct place));
-        of->answer = of->site == NULL ? NULL : answer;
-    }
-    return of->site;
-}
-
-int fl_constant(fl_loop *l, int listener, const char *path, const char *content_type,
-                const char *body, size_t len)
-{
-    int error;
-    struct place *place = place_of(l, listener, &error);
-    return place == NULL ? error : consts_set(&place->consts, path, content_type, body, len);
-}
-
-int fl_mount(fl_loop *l, int listener, const char *prefix, const char *directory,
-             const fl_static *options)
-{
-    int error;
-    if (place_of(l, listener, &error) == NULL)
-        return error;
-    return site_mount(&l->site, (uint32_t)listener, prefix, directory, options);
-}
-
-int fl_except(fl_loop *l, int listener, const char *path, int below)
-{
-    int error;
-    if (place_of(l, listener, &error) == NULL)
-        return error;
-    return site_except(&l->site, (uint32_t)listener, path, below != 0);
 }
 
 /* -- the turn -- */
@@ -398,7 +281,7 @@ void fl_drain(fl_loop *l)
 {
     struct conns *t = &l->conns;
     for (uint32_t i = 0; i < t->listener_count; i++)
-        watch_listener(l, i, false);
+        loop_watch_listener(l, i, false);
     l->io.accepting = false;
     for (uint32_t i = 0; i < conns_places(t); i++) {
         struct conn *c = conn_at(t, i);

@@ -22,4 +22,11 @@ struct fl_loop {
 /* Whether nothing is left to do for a loop of FL_ROLE_ONE. */
 bool loop_over(const fl_loop *l);
 
+/* Begins or ends accepting on this listener; one without a descriptor is left alone. Returns 0 or
+ * -errno. */
+int loop_watch_listener(fl_loop *l, uint32_t listener, bool on);
+
+/* Frees what listeners answer without Python. */
+void loop_free_places(fl_loop *l);
+
 #endif

@@ -13,7 +13,6 @@
 #include "site.h"
 
 enum {
-    SHARE = 1024,  /* a broadcast from this size on is kept once for all receivers */
     LAST_WORD = 1, /* said, and nothing may follow it */
     PLAIN = -1,    /* in place of an op: the value is no tuple of ours */
 };
@@ -34,12 +33,20 @@ static bool enter(struct codec_reader *r, int64_t *op)
     return true;
 }
 
-static int read_int(struct codec_reader *r, int64_t *n)
+int outbox_int(struct codec_reader *r, int64_t *n)
 {
     struct codec_value v = {0};
     int rc = codec_read(r, &v);
     *n = v.integer;
     return rc == 0 && v.type != CODEC_INTEGER && v.type != CODEC_BOOL ? FL_EOUTBOX : rc;
+}
+
+int outbox_text(struct codec_reader *r, struct text *text)
+{
+    struct codec_value v = {0};
+    int rc = codec_read(r, &v);
+    *text = (struct text){v.data, v.len};
+    return rc < 0 || (v.type != CODEC_TEXT && v.type != CODEC_BYTES) ? FL_EOUTBOX : 0;
 }
 
 /* -- values -- */
@@ -55,7 +62,11 @@ static int encode(struct conns *t, struct conn *c, struct exchange *x, struct qu
                   struct codec_reader *r, int64_t op)
 {
     const struct framing *f = conn_framing(t, c);
-    if (unlikely(op == FL_FILE || op == FL_PART)) {
+    if (unlikely(op == FL_WS_ACCEPT)) {
+        enter(r, &op);
+        return conn_upgrade(t, c, x, q, r);
+    }
+    if (unlikely(op == FL_FILE || op == FL_PART) && f->ws == NULL) {
         enter(r, &op);
         return op == FL_FILE ? site_file(t->site, c, x, q, r) : files_part(t->files, c, x, q, r);
     }
@@ -145,7 +156,7 @@ static void fail(struct conns *t, struct conn *c, struct exchange *x)
 static int say_later(struct conns *t, struct conn *c, struct exchange *x, struct codec_reader *r)
 {
     int64_t ticket;
-    int rc = read_int(r, &ticket);
+    int rc = outbox_int(r, &ticket);
     if (rc < 0 || ticket == 0) {
         fail(t, c, x);
         return FL_EOUTBOX;
@@ -184,8 +195,7 @@ static int reply(struct conns *t, struct codec_reader *r)
 
 /* -- commands -- */
 
-/* Whether more may be sent to c beside its replies: that is bounded, unlike those. */
-static bool has_room(struct conns *t, struct conn *c)
+bool outbox_has_room(struct conns *t, struct conn *c)
 {
     if (t->config.max_unsent == 0 || c->out.bytes <= t->config.max_unsent ||
         c->out.bytes - wire_in_files(&c->out) <= t->config.max_unsent)
@@ -211,7 +221,7 @@ static int send_part(struct conns *t, struct conn *c, int64_t ticket, struct cod
 {
     struct exchange *x = wire_exchange(&c->out, (uint64_t)ticket);
     struct queue q = {0};
-    if (x == NULL || x->stage == STAGE_NONE || !has_room(t, c))
+    if (x == NULL || x->stage == STAGE_NONE || !outbox_has_room(t, c))
         return codec_skip(r);
     int rc = say(t, c, x, &q, r);
     if (c->state == CONN_DEAD)
@@ -228,8 +238,10 @@ static int send_value(struct conns *t, struct conn *c, int64_t ticket, struct co
 {
     if (c != NULL && ticket != 0 && conn_framing(t, c)->http != NULL)
         return send_part(t, c, ticket, r);
-    if (c == NULL || c->state != CONN_OPEN || !has_room(t, c))
+    if (c == NULL || c->state != CONN_OPEN || !outbox_has_room(t, c))
         return codec_skip(r);
+    if (conn_ws(t, c) != NULL) /* a reply that takes its time holds up nothing else */
+        ticket = (int64_t)conn_ahead(t, c);
     struct queue q = {0};
     struct queue *to = ticket == 0 ? &c->out : &q;
     struct exchange x = {.stage = STAGE_NONE};
@@ -259,110 +271,41 @@ static int fill_value(struct conns *t, struct conn *c, int64_t ticket, struct co
     return rc;
 }
 
-/* A value that many receive, encoded once for each framing and dialect that occur among them; anew
- * where two of them share a place. */
-struct cast {
-    struct codec_reader value;
-    struct encoding {
-        struct queue bytes;
-        uint32_t key; /* listener and dialect, plus one; 0: unused */
-    } encodings[8];
-};
-
-/* A value that this framing cannot send is noted, and said to nobody: no receiver is to blame. */
-static int encode_for(struct conns *t, struct conn *c, const struct cast *cast, struct queue *q)
+/* FL_SUBSCRIBE, FL_UNSUBSCRIBE, FL_WS_CLOSE: what follows is a text. */
+static int text_command(struct conns *t, int64_t op, struct codec_reader *r)
 {
-    struct codec_reader value = cast->value;
-    const struct framing *f = conn_framing(t, c);
-    wire_drop(&t->wire, q);
-    struct exchange x = {.dialect = c->dialect, .stage = STAGE_NONE};
-    int rc = f->protocol->reply(f, &x, &value, &t->wire, q);
-    if (rc < 0)
-        wire_drop(&t->wire, q);
-    if (rc == FL_EVALUE)
-        inbox_notice(&t->inbox, rc);
-    if (q->bytes >= SHARE)
-        wire_keep(&t->wire, q); /* without memory for it each receiver gets its own */
-    return rc == FL_EVALUE || rc > 0 ? 0 : rc;
-}
-
-static int cast_to(struct conns *t, struct conn *c, struct cast *cast)
-{
-    if (c == NULL || c->state != CONN_OPEN || !has_room(t, c))
+    struct text text;
+    int64_t id, code = 0;
+    if (outbox_int(r, &id) < 0 || (op == FL_WS_CLOSE && outbox_int(r, &code) < 0) ||
+        outbox_text(r, &text) < 0)
+        return FL_EOUTBOX;
+    struct conn *c = conn_find(t, (uint64_t)id);
+    if (c == NULL)
         return 0;
-    uint32_t key = ((uint32_t)c->listener << 2 | (c->dialect & 3)) + 1;
-    struct encoding *e = &cast->encodings[key % countof(cast->encodings)];
-    int rc = 0;
-    if (e->key != key) {
-        rc = encode_for(t, c, cast, &e->bytes);
-        e->key = rc == 0 ? key : 0;
-    }
-    if (rc == 0)
-        rc = wire_share(&t->wire, &c->out, &e->bytes);
-    if (rc == -ENOMEM)
-        conn_fail(t, c, rc);
-    conn_touch(t, c);
-    return rc == -ENOMEM ? 0 : rc;
-}
-
-static int cast_to_ids(struct conns *t, struct codec_reader ids, uint32_t count, int64_t but,
-                       struct cast *cast)
-{
-    for (; count > 0; count--) {
-        int64_t id;
-        int rc = read_int(&ids, &id);
-        if (rc == 0 && id != but)
-            rc = cast_to(t, conn_find(t, (uint64_t)id), cast);
-        if (rc < 0)
-            return rc;
+    if (op == FL_UNSUBSCRIBE) {
+        topics_quit(&t->topics, text, c->index);
+    } else if (op == FL_SUBSCRIBE) {
+        c->flags |= CONN_TOPICS;
+        if (topics_join(&t->topics, text, c->index, conn_id(c)) < 0)
+            conn_fail(t, c, -ENOMEM);
+    } else if (conn_ws(t, c) != NULL) {
+        conn_part(t, c, (uint16_t)code, text);
+    } else {
+        conn_close(t, c);
     }
     return 0;
-}
-
-static int cast_to_all(struct conns *t, int64_t listener, int64_t but, struct cast *cast)
-{
-    int rc = 0;
-    for (uint32_t i = 0; i < conns_places(t) && rc == 0; i++) {
-        struct conn *c = conn_at(t, i);
-        if (c != NULL && (listener < 0 || c->listener == listener) && conn_id(c) != (uint64_t)but)
-            rc = cast_to(t, c, cast);
-    }
-    return rc;
-}
-
-static int broadcast(struct conns *t, struct codec_reader *r)
-{
-    int64_t listener, but;
-    struct codec_value v = {0};
-    struct cast cast = {0};
-    int rc = read_int(r, &listener);
-    struct codec_reader ids = *r;
-    if (rc < 0 || codec_skip(r) < 0 || read_int(r, &but) < 0)
-        return FL_EOUTBOX;
-    cast.value = *r;
-    if (codec_skip(r) < 0 || codec_read(&ids, &v) < 0)
-        return FL_EOUTBOX;
-    if (v.type == CODEC_NONE)
-        rc = cast_to_all(t, listener, but, &cast);
-    else if (v.type == CODEC_LIST || v.type == CODEC_TUPLE || v.type == CODEC_SET)
-        rc = cast_to_ids(t, ids, v.count, but, &cast);
-    else
-        rc = FL_EOUTBOX;
-    for (size_t i = 0; i < countof(cast.encodings); i++)
-        wire_drop(&t->wire, &cast.encodings[i].bytes);
-    return rc;
 }
 
 static int timer_command(struct heap *timers, int64_t op, struct codec_reader *r)
 {
     int64_t slot, after;
-    if (read_int(r, &slot) < 0 || slot < 0 || slot > INT32_MAX)
+    if (outbox_int(r, &slot) < 0 || slot < 0 || slot > INT32_MAX)
         return FL_EOUTBOX;
     if (op == FL_CANCEL) {
         heap_cancel(timers, (uint32_t)slot);
         return 0;
     }
-    if (read_int(r, &after) < 0)
+    if (outbox_int(r, &after) < 0)
         return FL_EOUTBOX;
     return heap_set(timers, (uint32_t)slot, clock_us() + (uint64_t)(after < 0 ? 0 : after));
 }
@@ -379,7 +322,7 @@ static int connection_command(struct conns *t, int64_t op, struct codec_reader *
 {
     int64_t id, argument = 0;
     bool plain = op == FL_WATCH || op == FL_LEAVE || op == FL_MORE;
-    if (read_int(r, &id) < 0 || (!plain && read_int(r, &argument) < 0))
+    if (outbox_int(r, &id) < 0 || (!plain && outbox_int(r, &argument) < 0))
         return FL_EOUTBOX;
     struct conn *c = conn_find(t, (uint64_t)id);
     if (op == FL_SEND)
@@ -391,11 +334,13 @@ static int connection_command(struct conns *t, int64_t op, struct codec_reader *
     if (op == FL_MORE)
         conn_more(t, c);
     else if (op == FL_LEAVE)
-        conn_leave(t, c);
+        conn_await_end(t, c);
     else if (op == FL_ASK)
         conn_ask(t, c, (uint64_t)argument);
     else if (op == FL_CLOSE && argument)
         conn_fail(t, c, -ECONNRESET);
+    else if (op == FL_CLOSE && conn_ws(t, c) != NULL)
+        conn_part(t, c, WS_NORMAL, (struct text){NULL, 0});
     else if (op == FL_CLOSE)
         conn_close(t, c);
     else if (op == FL_PAUSE)
@@ -417,7 +362,11 @@ static int command(struct conns *t, struct heap *timers, int64_t op, struct code
     case FL_LEAVE:
     case FL_WATCH: return connection_command(t, op, r);
     case FL_READ: return files_read(t->files, r);
-    case FL_CAST: return broadcast(t, r);
+    case FL_CAST: return outbox_broadcast(t, r);
+    case FL_PUBLISH: return outbox_publish(t, r);
+    case FL_SUBSCRIBE:
+    case FL_UNSUBSCRIBE:
+    case FL_WS_CLOSE: return text_command(t, op, r);
     case FL_TIMER:
     case FL_CANCEL: return timer_command(timers, op, r);
     default: return FL_EOUTBOX;

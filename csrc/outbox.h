@@ -16,4 +16,18 @@ int outbox_apply(struct conns *t, struct heap *timers, const char *data, size_t 
  * one whose handler failed: its connection must not wait for ever. */
 void outbox_end(struct conns *t);
 
+/* -- among these files -- */
+
+/* FL_CAST and FL_PUBLISH, of which the arguments are to follow. Return 0 or FL_EOUTBOX. */
+int outbox_broadcast(struct conns *t, struct codec_reader *r);
+int outbox_publish(struct conns *t, struct codec_reader *r);
+
+/* Whether more may be sent to c beside its replies, which is bounded, unlike those; else it is
+ * closed. */
+bool outbox_has_room(struct conns *t, struct conn *c);
+
+/* Read an integer; a str or bytes. Return 0 or FL_EOUTBOX. */
+int outbox_int(struct codec_reader *r, int64_t *n);
+int outbox_text(struct codec_reader *r, struct text *text);
+
 #endif

@@ -226,6 +226,30 @@ struct exchange *wire_first(const struct queue *q, uint64_t *ahead)
     return s == NULL ? NULL : &s->exchange;
 }
 
+uint64_t wire_next_ticket(const struct queue *q)
+{
+    const struct span *s = q->head;
+    while (s != NULL && s->data != NULL)
+        s = s->next;
+    return s == NULL ? 0 : s->ticket;
+}
+
+void wire_unhole(struct wire *w, struct queue *q)
+{
+    struct span **at = &q->head;
+    q->tail = NULL;
+    while (*at != NULL) {
+        struct span *s = *at;
+        if (s->data == NULL) {
+            *at = s->next;
+            free_span(w, s);
+        } else {
+            q->tail = s;
+            at = &s->next;
+        }
+    }
+}
+
 uint32_t wire_holes(const struct queue *q)
 {
     uint32_t holes = 0;

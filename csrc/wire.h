@@ -103,6 +103,12 @@ struct exchange *wire_exchange(const struct queue *q, uint64_t ticket);
 /* What the first hole keeps, with the bytes in front of it in *ahead; NULL: there is no hole. */
 struct exchange *wire_first(const struct queue *q, uint64_t *ahead);
 
+/* The ticket of the first hole; 0: there is none. */
+uint64_t wire_next_ticket(const struct queue *q);
+
+/* Removes all holes: what is behind them may be sent. */
+void wire_unhole(struct wire *w, struct queue *q);
+
 /* How many holes are in q. */
 uint32_t wire_holes(const struct queue *q);
 

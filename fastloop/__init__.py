@@ -8,7 +8,7 @@
 of HTTP gets and returns; ``fastloop.examples`` shows the rest.
 """
 
-from fastloop import framing, http, resp
+from fastloop import framing, http, resp, websocket
 from fastloop.config import Config
 from fastloop.connection import Connection
 from fastloop.errors import ConfigError, ConnectionClosed, FastloopError
@@ -19,6 +19,7 @@ from fastloop.reply import NOTHING, last
 from fastloop.server import Server, serve
 from fastloop.stats import Stats
 from fastloop.timers import Timer
+from fastloop.websocket import WebSocket
 from fastloop.wsgi import WSGI
 
 __version__ = "0.1.0"
@@ -38,6 +39,7 @@ __all__ = [
     "Server",
     "Stats",
     "Timer",
+    "WebSocket",
     "batch",
     "file",
     "framing",
@@ -48,4 +50,5 @@ __all__ = [
     "serve",
     "sse",
     "stream",
+    "websocket",
 ]

@@ -55,6 +55,7 @@ class Lib:
     FL_BODY: Final[int]
     FL_FILES: Final[int]
     FL_LEFT: Final[int]
+    FL_REASONS: Final[int]
 
     FL_LATER: Final[int]
     FL_FAULT: Final[int]
@@ -69,6 +70,7 @@ class Lib:
     FL_HTTP_END: Final[int]
     FL_FILE: Final[int]
     FL_PART: Final[int]
+    FL_WS_ACCEPT: Final[int]
     FL_SEND: Final[int]
     FL_FILL: Final[int]
     FL_CLOSE: Final[int]
@@ -81,6 +83,10 @@ class Lib:
     FL_MORE: Final[int]
     FL_READ: Final[int]
     FL_LEAVE: Final[int]
+    FL_WS_CLOSE: Final[int]
+    FL_SUBSCRIBE: Final[int]
+    FL_UNSUBSCRIBE: Final[int]
+    FL_PUBLISH: Final[int]
 
     FL_FORM_PLAIN: Final[int]
     FL_FORM_WSGI: Final[int]
@@ -95,6 +101,7 @@ class Lib:
     def fl_open(self, config: CData, error: CData) -> CData: ...
     def fl_free(self, loop: CData) -> None: ...
     def fl_listen(self, loop: CData, fd: int, listener: CData) -> int: ...
+    def fl_websocket(self, loop: CData, options: CData) -> int: ...
     def fl_constant(
         self, loop: CData, listener: int, path: bytes, content_type: bytes, body: bytes, len: int
     ) -> int: ...

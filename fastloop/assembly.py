@@ -73,7 +73,7 @@ class Assembly:
         try:
             for service, listener in zip(self.services, self.listeners, strict=True):
                 fd = listener.sockets[thread].fileno()
-                routes.append(service.listen(runtime, listener, fd, self.config, self.workers))
+                routes += service.listen(runtime, listener, fd, self.config, self.workers)
         except BaseException:
             runtime.free()
             raise

@@ -2,6 +2,7 @@
 
     tcp://127.0.0.1:7000   tcp://[::1]:7000   tcp://localhost:7000   tcp://:7000 (every interface)
     resp://127.0.0.1:6380  http://127.0.0.1:8000   and each as
+    ws://127.0.0.1:8000/chat (WebSockets at this path)
     tcp+unix:/run/app.sock  resp+unix:/run/app.sock  http+unix:/run/app.sock  http+fd:3 (inherited)
 
 Port 0 lets the system pick one.
@@ -18,8 +19,8 @@ from typing import Any
 
 from fastloop.errors import ConfigError
 
-SCHEMES = ("tcp", "resp", "http")
-LATER = ("https", "ws", "wss")
+SCHEMES = ("tcp", "resp", "http", "ws")
+LATER = ("https", "wss")
 FORMS = "http://host:port, tcp://host:port, resp://host:port, http+unix:/path or http+fd:number"
 
 # Where several sockets on one port share its connections evenly; elsewhere the last one gets all.
@@ -35,13 +36,13 @@ class Bind:
     kind: str
     host: str = ""  # "": every interface, IPv4 and IPv6
     port: int = 0
-    path: str = ""
+    path: str = ""  # of a Unix socket; of ws://, where WebSockets are
     fd: int = -1
 
     @property
     def framing(self) -> str | None:
         """The framing that goes without saying; None if there is none."""
-        return None if self.scheme == "tcp" else self.scheme
+        return {"tcp": None, "ws": "http"}.get(self.scheme, self.scheme)
 
 
 @dataclass
@@ -88,6 +89,10 @@ def parse(url: str) -> Bind:
 
 def parse_inet(url: str, scheme: str, rest: str) -> Bind:
     """Reads what follows the scheme of an Internet address."""
+    path = ""
+    if scheme == "ws" and "/" in rest[2:]:  # where WebSockets are, if not at the root
+        authority, _, path = rest[2:].partition("/")
+        rest, path = f"//{authority}", f"/{path}"
     match = re.fullmatch(r"//(?:\[([^\]/]+)\]|([^:/\[\]]*))(?::([0-9]{1,5}))?/?", rest)
     if match is None:
         raise ConfigError(
@@ -98,7 +103,8 @@ def parse_inet(url: str, scheme: str, rest: str) -> Bind:
         raise ConfigError(f"cannot listen on {url}: a port is missing: {scheme}:{where}:7000")
     if int(match[3]) > 65535:
         raise ConfigError(f"cannot listen on {url}: ports go up to 65535")
-    return Bind(url, scheme, "inet", host=match[1] or match[2] or "", port=int(match[3]))
+    host = match[1] or match[2] or ""
+    return Bind(url, scheme, "inet", host=host, port=int(match[3]), path=path)
 
 
 def listen(bind: Bind | str, *, backlog: int = 1024, threads: int = 1) -> Listener:
@@ -139,7 +145,7 @@ def listen_inet(bind: Bind, backlog: int, threads: int) -> Listener:
             each.close()
         raise
     host = f"[{bind.host}]" if ":" in bind.host else bind.host
-    address = f"{bind.scheme}://{host}:{place[1]}"
+    address = f"{bind.scheme}://{host}:{place[1]}{bind.path}"
     return Listener(bind, tuple(sockets) if own else (sockets[0],) * threads, address)
 
 

@@ -152,6 +152,18 @@ class Config:
     debug: bool = option(
         False, flag, "FLAG", "http: show tracebacks to clients; never do so in public"
     )
+    ping_interval: float = option(
+        20.0, duration, "TIME", "ws: ping a peer that says nothing for so long; 0: never"
+    )
+    ping_timeout: float = option(
+        20.0, duration, "TIME", "ws: close if nothing comes for so long after a ping; 0: never"
+    )
+    compression: str = option(
+        "deflate",
+        choice("deflate", "off"),
+        "NAME",
+        "ws: deflate compresses larger messages for peers that ask for it; off does not",
+    )
     file_threads: int = option(
         4, count(1, 256), "N", "threads that read files which are not in memory"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
@@ -97,6 +98,34 @@ class Connection:
     def close(self, *, abort: bool = False) -> None:
         """Closes once all is sent; with ``abort`` at once, with a reset. Twice is fine."""
         self._runtime.call(self._close, int(abort))
+
+    def subscribe(self, topic: str) -> None:
+        """From now on it gets what is published on this topic (``server.publish``); until it is
+        gone, or unsubscribes. Twice is once.
+        """
+        self._runtime.call(self._runtime.command, (MARK, lib.FL_SUBSCRIBE, self.id, topic))
+
+    def unsubscribe(self, topic: str) -> None:
+        """Ends that."""
+        self._runtime.call(self._runtime.command, (MARK, lib.FL_UNSUBSCRIBE, self.id, topic))
+
+    async def drain(self) -> None:
+        """Waits until no more than ``low_water`` bytes wait for the peer to take them.
+
+        Raises ConnectionClosed if the connection is gone, also meanwhile.
+        """
+        loop = asyncio.get_running_loop()
+        room: asyncio.Future[int] = loop.create_future()
+
+        def keep(unsent: int) -> None:
+            if not room.done():
+                room.set_result(unsent)
+
+        def told(unsent: int) -> None:
+            loop.call_soon_threadsafe(keep, unsent)
+
+        self._runtime.call(self._runtime.waits.room, self.id, 0, told)
+        self._checked(await room)
 
     def pause(self) -> None:
         """Delivers no more messages of this connection, and stops reading, until ``resume()``."""

@@ -90,4 +90,8 @@ def guide(addresses: list[str], page: str) -> str:
             for text in example.tries
         ]
     lines += [f"web    {page}", "       open it in a browser: what all of these do, live"]
+    lines += [
+        f"chat   {page}/chat",
+        "       open it in two tabs: a room for all of them, by WebSocket",
+    ]
     return "\n".join([*lines, "", "Ctrl-C ends it."])

@@ -8,10 +8,33 @@ from typing import Any
 
 from fastloop._ffi import lib
 from fastloop.crossing import FAULT, MARK, of_exception
-from fastloop.route import Route
+from fastloop.handlers import Handler
+from fastloop.route import Dispatch, Route
 from fastloop.runtime import Runtime
+from fastloop.slices import in_turn
 from fastloop.tasks import Tasks
 from fastloop.workers import Works
+
+
+def of(handler: Handler, workers: Works | None) -> Dispatch:
+    """How the batches of this handler are run."""
+    if handler.is_async:
+        return OnAsyncio()
+    if handler.is_batch:
+        return whole_batch
+    return OnThreads(workers) if workers is not None else in_turn
+
+
+def wants(route: Route) -> int:
+    """What the C core is to tell (FL_WANT_*)."""
+    handler, wants = route.handler, 0
+    if handler.with_connection or isinstance(route.dispatch, Promised):
+        wants |= lib.FL_WANT_IDS
+    if handler.open is not None:
+        wants |= lib.FL_WANT_OPENED
+    if handler.close is not None or route.connection is not None:  # which keeps how it came about
+        wants |= lib.FL_WANT_CLOSED
+    return int(wants)
 
 
 def whole_batch(runtime: Runtime, route: Route, ids: list[int] | None, items: list[Any]) -> None:
@@ -20,7 +43,8 @@ def whole_batch(runtime: Runtime, route: Route, ids: list[int] | None, items: li
         if ids is None:
             replies = route.handler.message(items)
         else:
-            replies = route.handler.message(list(map(runtime.connection, ids)), items)
+            make = route.connection or runtime.connection
+            replies = route.handler.message(list(map(make, ids)), items)
         replies = list(replies)
         if len(replies) != len(items):
             raise ValueError(f"{len(replies)} replies for {len(items)} messages")
@@ -43,10 +67,11 @@ class Promised:
         """Promises a reply to each message. Returns (id, ticket, handler arguments) for each."""
         assert ids is not None
         promised = []
+        make = route.connection or runtime.connection
         for id, item in zip(ids, items, strict=True):
             ticket = next_ticket()
             runtime.reply((MARK, lib.FL_LATER, ticket))
-            connection = (runtime.connection(id, ticket),) if route.handler.with_connection else ()
+            connection = (make(id, ticket),) if route.handler.with_connection else ()
             promised.append((id, ticket, (*connection, item)))
         return promised
 

@@ -19,6 +19,12 @@ class Route:
     dispatch: Dispatch
     """How a batch of messages is run."""
 
+    connection: Callable[..., Any] | None = None
+    """Makes handles from an id and maybe a ticket; None: plain ones."""
+
+    reason: Callable[[int, str], str] | None = None
+    """What its handler is told of an end, from what the core says of it; None: that in words."""
+
     slice: int = 1
     """How many messages run before a flush; follows the handler's measured time."""
 

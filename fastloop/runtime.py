@@ -28,6 +28,8 @@ from fastloop.waits import Waits
 if TYPE_CHECKING:
     from fastloop.route import Route
     from fastloop.server import Server
+    from fastloop.websocket.connection import Opening
+    from fastloop.websocket.endpoint import Endpoint
 
 log = logging.getLogger("fastloop")
 
@@ -44,6 +46,9 @@ class Runtime(Posting):
         self.out: list[Any] = []
         self.commands = 0
         self._inbox: Any = None
+        self.sockets: dict[Endpoint, tuple[int, int]] = {}  # listener, window of compression
+        self.openings: dict[int, Opening] = {}  # how WebSockets came about
+        self._reasons: dict[int, str] = {}
         self.running = True
         self.drained = 0.0  # until when, by time.monotonic(), what is under way may end
         self.on_command: Callable[[], None] | None = None  # asyncio wants to know of commands
@@ -59,6 +64,7 @@ class Runtime(Posting):
             lib.FL_BODY: self.waits.told_body,
             lib.FL_FILES: self.waits.told_files,
             lib.FL_LEFT: self.waits.told_left,
+            lib.FL_REASONS: self._told_reasons,
         }
         _runtimes.add(self)
 
@@ -167,16 +173,23 @@ class Runtime(Posting):
 
     def _opened(self, listener: int, ids: list[int], _: None) -> None:
         route = self.routes[listener]
+        make = route.connection or self.connection
         for id in ids:
-            self.call_user(route.handler.open, self.connection(id))
+            self.call_user(route.handler.open, make(id))
+
+    def _told_reasons(self, _listener: int, ids: list[int], texts: list[str]) -> None:
+        self._reasons.update(zip(ids, texts, strict=True))
 
     def _closed(self, listener: int, ids: list[int], reasons: list[int]) -> None:
-        close = self.routes[listener].handler.close
+        route = self.routes[listener]
+        close, make = route.handler.close, route.connection or self.connection
         for id, reason in zip(ids, reasons, strict=True):
+            given = self._reasons.pop(id, "")
             if close is not None:
-                text = ffi.string(lib.fl_strerror(reason)).decode() if reason else ""
-                self.call_user(close, self.connection(id), text)
+                tell = route.reason or _in_words
+                self.call_user(close, make(id), tell(reason, given))
             self.states.pop(id, None)
+            self.openings.pop(id, None)
             self.waits.told_end(id)
 
     def is_open(self, id: int) -> bool:
@@ -235,6 +248,11 @@ class Runtime(Posting):
         loop, self.loop = self.loop, None
         if loop is not None and get_ident() == self.thread:  # otherwise it may be in mid-turn
             lib.fl_forget(loop)
+
+
+def _in_words(reason: int, _: str) -> str:
+    """An error of the core; "" for none."""
+    return ffi.string(lib.fl_strerror(reason)).decode() if reason else ""
 
 
 _local = local()

@@ -17,8 +17,7 @@ from fastloop.handlers import Handler
 from fastloop.http.app import App
 from fastloop.http.router import Router
 from fastloop.interface import ASGI, WSGI, detect
-from fastloop.route import Dispatch, Route
-from fastloop.slices import in_turn
+from fastloop.route import Route
 from fastloop.workers import Works
 from fastloop.wsgi.app import App as WSGIApp
 
@@ -51,8 +50,10 @@ class Service:
 
     def listen(
         self, runtime: Runtime, listener: Listener, fd: int, config: Config, workers: Works | None
-    ) -> Route:
-        """Serves one listening socket in one runtime."""
+    ) -> list[Route]:
+        """Serves one listening socket in one runtime: with one listener of the core, and one more
+        for each handler of WebSockets.
+        """
         app = self.handler if isinstance(self.handler, HTTPApp) else None
         route = self._route(runtime, workers, listener)
         number = native.listen(
@@ -60,19 +61,21 @@ class Service:
             fd,
             self.framing,
             config,
-            wants_of(route),
+            dispatch.wants(route),
             stream=app is not None and app.stream,
             form=app.form if app is not None else lib.FL_FORM_PLAIN,
             what=f"listening on {listener.address}",
         )
+        routes = [route]
         if app is not None:
+            routes += [each.listen(runtime, config, workers) for each in app.sockets]
             for constant in app.constants:
                 native.constant(runtime.loop, number, constant)
             for static in app.statics:
                 native.mount(runtime.loop, number, static)
             for hole in app.holes:
                 native.leave(runtime.loop, number, hole)
-        return route
+        return routes
 
     def accept(self, runtime: Runtime, listener: Listener, fd: int, config: Config) -> None:
         """Takes the connections of a listening socket in for others to serve."""
@@ -90,7 +93,7 @@ class Service:
     def _route(self, runtime: Runtime, workers: Works | None, listener: Listener) -> Route:
         if isinstance(self.handler, HTTPApp):
             return self.handler.route(runtime, workers, listener)
-        return Route(self.handler, dispatch_of(self.handler, workers))
+        return Route(self.handler, dispatch.of(self.handler, workers))
 
 
 def services_of(
@@ -116,6 +119,8 @@ def services_of(
         served: Handler | HTTPApp
         if found.name != "http":
             served = handler_of(target, bind)
+        elif bind.scheme == "ws":
+            served = App(_only_socket(target, bind), config, stream=stream, static=static)
         else:
             if id(target) not in apps:
                 apps[id(target)] = http_app(target, config, stream=stream, static=static)
@@ -144,6 +149,14 @@ def http_app(
     return App(target, config, stream=stream, static=static)
 
 
+def _only_socket(target: Any, bind: Bind) -> Router:
+    """What serves a ws:// address, which begins as HTTP. Raises ConfigError for what cannot."""
+    _refuse_web(target, bind)
+    router = Router()
+    router.websocket((bind.path if bind.kind == "inet" else "") or "/", target)
+    return router
+
+
 def targets_of(handler: Any, urls: tuple[str, ...]) -> dict[str, Any]:
     """Bind URL to handler; a handler may be such a dict already. Raises ConfigError without any."""
     targets = dict(handler) if isinstance(handler, Mapping) else {}
@@ -155,11 +168,14 @@ def targets_of(handler: Any, urls: tuple[str, ...]) -> dict[str, Any]:
 
 def handler_of(target: Any, bind: Bind) -> Handler:
     """What serves an address that is not HTTP."""
-    if isinstance(target, Router):
-        raise ConfigError(f"a Router serves http:// addresses, not {bind.url}")
-    if isinstance(target, wsgi.WSGI):
-        raise ConfigError(f"a WSGI application serves http:// addresses, not {bind.url}")
+    _refuse_web(target, bind)
     return Handler.of(target)
+
+
+def _refuse_web(target: Any, bind: Bind) -> None:
+    for kind, what in ((Router, "a Router"), (wsgi.WSGI, "a WSGI application")):
+        if isinstance(target, kind):
+            raise ConfigError(f"{what} serves http:// addresses, not {bind.url}")
 
 
 def framings_of(framing: Framings, binds: list[Bind], config: Config) -> list[Framing]:
@@ -171,7 +187,7 @@ def framings_of(framing: Framings, binds: list[Bind], config: Config) -> list[Fr
 
 
 def _framing(spec: str | Framing | None, bind: Bind, config: Config) -> Framing:
-    if bind.scheme == "http":  # which leaves no choice
+    if bind.scheme in ("http", "ws"):  # which leaves no choice
         spec = "http"
     spec = spec or bind.framing
     if spec is None:
@@ -180,24 +196,3 @@ def _framing(spec: str | Framing | None, bind: Bind, config: Config) -> Framing:
             "'u32be' ... (http:// and resp:// addresses have theirs)"
         )
     return of(spec, max=config.max_message)
-
-
-def dispatch_of(handler: Handler, workers: Works | None) -> Dispatch:
-    """How the batches of this handler are run."""
-    if handler.is_async:
-        return dispatch.OnAsyncio()
-    if handler.is_batch:
-        return dispatch.whole_batch
-    return dispatch.OnThreads(workers) if workers is not None else in_turn
-
-
-def wants_of(route: Route) -> int:
-    """What the C core is to tell (FL_WANT_*)."""
-    handler, wants = route.handler, 0
-    if handler.with_connection or isinstance(route.dispatch, dispatch.Promised):
-        wants |= lib.FL_WANT_IDS
-    if handler.open is not None:
-        wants |= lib.FL_WANT_OPENED
-    if handler.close is not None:
-        wants |= lib.FL_WANT_CLOSED
-    return wants

@@ -25,7 +25,8 @@ def in_turn(runtime: Runtime, route: Route, ids: list[int] | None, items: list[A
     """Calls a plain handler with each message of a batch."""
     call = route.handler.message
     if ids is not None:
-        serve(runtime, route, map(call, map(runtime.connection, ids), items), len(items))
+        make = route.connection or runtime.connection
+        serve(runtime, route, map(call, map(make, ids), items), len(items))
     elif len(items) > 1:
         serve(runtime, route, map(call, items), len(items))
     else:  # nothing to slice, nothing to time

@@ -38,7 +38,7 @@ class Telling:
         listeners = self._assembly.listeners
         if not listeners or listeners[0].bind.kind != "inet":
             raise ConfigError("the first address has no port, or the server was not started")
-        return int(listeners[0].address.rpartition(":")[2])
+        return int(listeners[0].address.rpartition(":")[2].partition("/")[0])
 
     @property
     def backend(self) -> str:
@@ -106,3 +106,14 @@ class Telling:
         for runtime, ids in groups.items():
             but = exclude.id if exclude is not None and exclude._runtime is runtime else -1
             runtime.call(runtime.command, (MARK, lib.FL_CAST, -1, ids, but, value))
+
+    def publish(self, topic: str, value: Any, *, exclude: Connection | None = None) -> None:
+        """Sends a value to all connections that subscribed to this topic; encoded once.
+
+        With a thread for each connection it is encoded for each. Raises FastloopError with a
+        process for each, which nothing can be shared with.
+        """
+        self._at_large("publish()")
+        for runtime in self._assembly.audience():
+            but = exclude.id if exclude is not None and exclude._runtime is runtime else -1
+            runtime.call(runtime.command, (MARK, lib.FL_PUBLISH, topic, but, value))

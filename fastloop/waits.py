@@ -23,6 +23,14 @@ _SLOTS = 2**31
 """Numbers that the core takes for reads of files; they begin anew when they are used up."""
 
 
+def _both(first: Call, second: Call) -> Call:
+    def told(answer: Any) -> None:
+        first(answer)
+        second(answer)
+
+    return told
+
+
 class Waits:
     """The questions of one loop. Everything but ``wait`` is of the loop's thread alone."""
 
@@ -40,10 +48,12 @@ class Waits:
 
     def room(self, id: int, ticket: int, call: Call) -> None:
         """Tells the bytes ahead of the reply promised under this ticket, once it is the next of its
-        connection and they are no more than low_water.
+        connection and they are no more than low_water; all bytes for ticket 0.
         """
         if self._open(call):
-            self._room.setdefault(id, {})[ticket] = call
+            waiting = self._room.setdefault(id, {})
+            first = waiting.get(ticket)
+            waiting[ticket] = call if first is None else _both(first, call)
             self._runtime.command((MARK, lib.FL_ASK, id, ticket))
 
     def body(self, id: int, call: Call) -> None:

@@ -108,9 +108,9 @@ class Reading:
 def build(target: Path, flags: Sequence[str]) -> None:
     """Compiles the driver and the pure part of csrc/: no I/O, no connections."""
     sources: list[Path] = [ROOT / "tests" / "http" / "driver.c"]
-    for pattern in ("frame*.c", "http_*.c", "buf.c", "codec.c", "date.c", "wire.c"):
+    for pattern in ("frame*.c", "http_*.c", "ws_*.c", "buf.c", "codec.c", "date.c", "wire.c"):
         sources += sorted((ROOT / "csrc").glob(pattern))
-    command = [*COMPILER, *FLAGS, *flags, "-I", ROOT / "csrc", *sources, "-o", target]
+    command = [*COMPILER, *FLAGS, *flags, "-I", ROOT / "csrc", *sources, "-lz", "-o", target]
     done = subprocess.run(
         [str(part) for part in command], capture_output=True, text=True, timeout=300, check=False
     )

@@ -71,14 +71,14 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.mark.parametrize("source", TESTS, ids=lambda path: path.stem)
 def test_c_unit(source: Path, core: list[Path], tmp_path: Path) -> None:
     program = tmp_path / source.stem
-    run([*COMPILER, *FLAGS, source, *core, WRAPPED, "-o", program], COMPILE_SECONDS)
+    run([*COMPILER, *FLAGS, source, *core, WRAPPED, "-lz", "-o", program], COMPILE_SECONDS)
     run([program], RUN_SECONDS)
 
 
 @pytest.mark.parametrize("source", THREADED, ids=lambda path: path.stem)
 def test_c_threads(source: Path, tmp_path: Path) -> None:
     program = tmp_path / source.stem
-    sources = [source, *CORE]
+    sources = [source, *CORE, "-lz"]
     run([*COMPILER, *COMMON, "-fsanitize=thread", *sources, "-o", program], COMPILE_SECONDS)
     run([program], RUN_SECONDS)
 
@@ -86,6 +86,6 @@ def test_c_threads(source: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("source", TARGETS, ids=lambda path: path.stem)
 def test_fuzz_seeds(source: Path, core: list[Path], tmp_path: Path) -> None:
     program = tmp_path / source.stem
-    sources = [source, FUZZ / "main.c", *core]
+    sources = [source, FUZZ / "main.c", *core, "-lz"]
     run([*COMPILER, *FLAGS, *sources, WRAPPED, "-o", program], COMPILE_SECONDS)
     run([program, FUZZ / "seeds" / source.stem.removeprefix("fuzz_")], RUN_SECONDS)

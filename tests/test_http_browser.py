@@ -18,9 +18,11 @@ from typing import Any
 
 import pytest
 from program import SANITIZED
+from stage import Stage
 
 import fastloop
 from conftest import Serve
+from fastloop.examples import web
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 SECONDS = 60
@@ -216,3 +218,50 @@ def test_a_page(serve: Serve, way: str, tmp_path: Path, browse: Any) -> None:
     assert report["stream"] == 1_000_000
     assert report["upload"]["length"] > 100_000
     assert report["upload"]["type"] == "multipart/form-data"
+
+
+CHAT = """<!doctype html>
+<title>Two tabs</title>
+<link rel="icon" href="data:,">
+<iframe src="/chat?name=ada"></iframe>
+<iframe src="/chat?name=bob"></iframe>
+<script type="module">
+const tabs = [...document.querySelectorAll("iframe")];
+const lines = tab => [...tab.contentDocument.querySelectorAll("#log li")].map(li => li.innerText);
+const until = async condition => {
+    while (!condition())
+        await new Promise(done => setTimeout(done, 20));
+};
+const say = (tab, text) => {
+    tab.contentDocument.querySelector("#text").value = text;
+    tab.contentDocument.querySelector("#say").requestSubmit();
+};
+const last = tab => lines(tab).at(-1) ?? "";
+await new Promise(done => addEventListener("load", done));
+await until(() => tabs.every(tab => tab.contentDocument.querySelector("#state").innerText
+    .endsWith("2 here")));
+say(tabs[0], "h\u00e9llo");
+await until(() => tabs.every(tab => last(tab).endsWith("h\u00e9llo")));
+say(tabs[1], "<b>hi</b>");
+await until(() => tabs.every(tab => last(tab).endsWith("<b>hi</b>")));
+const said = tabs.map(tab => lines(tab).slice(-2));
+tabs[1].remove();
+await until(() => last(tabs[0]) === "bob left");
+await fetch("/report", {method: "POST", body: JSON.stringify(said)});
+</script>
+"""
+
+
+def test_a_chat_from_two_tabs(stage_async: Stage, browse: Any) -> None:
+    reports: queue.Queue[Any] = queue.Queue()
+    app = web.make()
+    app.get("/two")(lambda request: fastloop.http.html(CHAT))
+
+    @app.post("/report")
+    def report(request: Any) -> None:
+        reports.put(request.json())
+
+    server = stage_async.serve(app, "http://127.0.0.1:0", framing=None)
+    browse(f"http://127.0.0.1:{server.port}/two")
+    said = ["ada\nh\u00e9llo", "bob\n<b>hi</b>"]
+    assert reports.get(timeout=SECONDS) == [said, said]

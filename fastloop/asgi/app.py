@@ -19,6 +19,7 @@ from fastloop.interface import name_of
 from fastloop.route import Route
 from fastloop.slices import SLICE_SECONDS
 from fastloop.tasks import Tasks
+from fastloop.websocket.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from fastloop.runtime import Runtime
@@ -33,6 +34,9 @@ class AsgiApp:
 
     is_async = True
     stream = True
+
+    sockets: tuple[Endpoint, ...] = ()
+    """Handlers of WebSockets."""
 
     def __init__(
         self, target: Any, config: Config, *, static: Mapping[str, Any] | None = None

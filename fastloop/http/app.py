@@ -21,6 +21,7 @@ from fastloop.route import Dispatch, Route
 from fastloop.slices import in_turn
 
 if TYPE_CHECKING:
+    from fastloop import websocket
     from fastloop.runtime import Runtime
     from fastloop.workers import Works
 
@@ -87,6 +88,8 @@ class App:
         return hook
 
     def _check(self) -> None:
+        for socket in self.sockets:
+            socket.options(self.config)
         for endpoint in self.endpoints:
             may_wait = self.config.blocking or self.config.model != EVENT_LOOP
             if endpoint.stream and not endpoint.is_async and not may_wait:
@@ -103,9 +106,17 @@ class App:
             raise ConfigError(f"the batch handler {self.name} can be neither async nor stream=True")
 
     @property
+    def sockets(self) -> list[websocket.Endpoint]:
+        """Its handlers of WebSockets, each once."""
+        found = dict.fromkeys(each.socket for each in self.endpoints)
+        return [each for each in found if each is not None]
+
+    @property
     def is_async(self) -> bool:
         """Whether it needs an asyncio loop."""
-        return any(endpoint.is_async for endpoint in self.endpoints)
+        return any(endpoint.is_async for endpoint in self.endpoints) or any(
+            socket.handler.is_async for socket in self.sockets
+        )
 
     @property
     def stream(self) -> bool:

@@ -57,6 +57,8 @@ def convert(value: Any, head: bytes) -> Any:
         return value
     if kind is dict or kind is list:
         return (MARK, lib.FL_HTTP, 200, _JSON, dumps(value))
+    if kind is tuple and value[:2] == (MARK, lib.FL_WS_ACCEPT):
+        return value
     if kind is File:
         return (MARK, lib.FL_FILE, value.path, head, value.headers.crossing())
     return of_response(response(value), head)

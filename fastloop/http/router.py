@@ -93,6 +93,23 @@ class Router:
         """Decorates the handler of DELETE."""
         return self.route(path, ("DELETE",), stream=stream)
 
+    def websocket(self, path: str, handler: Any = None, **options: Any) -> Any:
+        """Serves WebSockets on a path: a handler as ``fastloop.websocket`` tells, or decorates one.
+
+        The options are ``subprotocols``, ``origins``, ``compression``, ``max_message``,
+        ``ping_interval`` and ``ping_timeout``: see ``websocket.Endpoint``. Parameters of the path
+        are in ``conn.parameters``. Requests that ask for no WebSocket are answered by 426. Raises
+        ConfigError for what cannot work.
+        """
+        if handler is None:
+            return lambda function: self.websocket(path, function, **options)
+        from fastloop.websocket.endpoint import Endpoint as Socket  # which needs requests
+
+        socket = Socket(handler, **options)
+        endpoint = Endpoint(socket.upgrade, name=socket.handler.name, socket=socket)
+        self._entries.append(Entry(Pattern.of(path), "GET", endpoint))
+        return handler
+
     def mount(self, prefix: str, other: Router) -> None:
         """Adds the routes, files and constants of another router below a prefix.
 

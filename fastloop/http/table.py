@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastloop.errors import ConfigError
 from fastloop.http.errors import HTTPError
 from fastloop.http.pattern import Pattern
 from fastloop.http.response import Response
+
+if TYPE_CHECKING:
+    from fastloop import websocket
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class Endpoint:
     name: str = ""
     is_async: bool = False
     stream: bool = False
+    socket: websocket.Endpoint | None = None
+    """Where the connection goes, if `call` agrees to a WebSocket."""
 
 
 @dataclass(frozen=True)

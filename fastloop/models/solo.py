@@ -36,7 +36,7 @@ class Solo(Runtime):
         super().__init__(server, native.open_loop(config, lib.FL_ROLE_ONE), routes)
         try:
             inline = Inline(self) if service.streams else None
-            routes.append(service.listen(self, of, -1, config, inline))
+            routes += service.listen(self, of, -1, config, inline)
         except BaseException:
             self.free()
             raise

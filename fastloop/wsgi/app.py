@@ -19,6 +19,7 @@ from fastloop.wsgi.environ import base
 from fastloop.wsgi.marker import Application
 
 if TYPE_CHECKING:
+    from fastloop import websocket
     from fastloop.runtime import Runtime
     from fastloop.workers import Works
 
@@ -31,6 +32,9 @@ class App:
 
     is_async = False
     """Whether it needs an asyncio loop."""
+
+    sockets: tuple[websocket.Endpoint, ...] = ()
+    """Handlers of WebSockets: WSGI has none."""
 
     def __init__(
         self, target: Application, config: Config, *, static: Mapping[str, Any] | None = None

@@ -148,12 +148,102 @@ static void test_endless_head(void)
     expect(&c, head, FL_EPROTO, 0);
 }
 
+#define GREETING "HTTP/1.1 101 Yes\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+#define ECHO                                                                                       \
+    "\x82\x20"                                                                                     \
+    "0000000000000002abcdefghijklmnop"
+
+static fl_load_config ws(const char *dialect)
+{
+    fl_load_config c = config(dialect);
+    c.ask = "GET / HTTP/1.1\r\n\r\n";
+    c.ask_len = strlen(c.ask);
+    return c;
+}
+
+/* Shakes hands on a connection. */
+static void greet(fl_load *l, int fd)
+{
+    char head[64];
+    ssize_t n = read(fd, head, sizeof head);
+    CHECK_MEM(head, (size_t)n, "GET / HTTP/1.1\r\n\r\n", 18);
+    CHECK(write(fd, GREETING, sizeof GREETING - 1) == sizeof GREETING - 1);
+    CHECK(fl_load_run(l, 0, 0) >= 0);
+}
+
+/* Reads a masked message of 32 bytes, and returns it as a server would send it. */
+static void unmasked(int fd, char to[34])
+{
+    char frame[38];
+    if (!CHECK_INT(read(fd, frame, sizeof frame), sizeof frame))
+        return;
+    CHECK_MEM(frame, 2, "\x82\xa0", 2);
+    memcpy(to, "\x82\x20", 2);
+    for (int i = 0; i < 32; i++)
+        to[2 + i] = (char)(frame[6 + i] ^ frame[2 + i % 4]);
+}
+
+static void test_ws(void)
+{
+    fl_load_config c = ws("ws");
+    fl_load *l = open_load(&c);
+    int fd = add(l);
+    greet(l, fd);
+    CHECK_INT(messages(l), 0);
+    CHECK_INT(fl_load_ask(l), 0);
+    char message[34];
+    unmasked(fd, message);
+    CHECK_MEM(message, sizeof message, ECHO, sizeof ECHO - 1);
+    CHECK(write(fd, message, sizeof message) == sizeof message);
+    unmasked(fd, message);
+    CHECK(write(fd, message, 20) == 20);
+    CHECK_INT(fl_load_run(l, 0, 0), 1);
+    CHECK(write(fd, message + 20, sizeof message - 20) > 0);
+    CHECK_INT(fl_load_run(l, 0, 0), 0);
+    CHECK_INT(messages(l), 2);
+    CHECK_INT(fl_load_ask(l), 0);
+    CHECK(write(fd, ECHO, sizeof ECHO - 1) > 0); /* that was the one before */
+    CHECK_INT(fl_load_run(l, 0, 0), FL_EPROTO);
+    fl_load_free(l);
+    close(fd);
+    expect(&c, GREETING, 0, 0);
+    expect(&c, "HTTP/1.1 101 Yes\r\n", 1, 0);
+    expect(&c, "HTTP/1.1 101 Yes\r\n\r\n", FL_EPROTO, 0);
+    expect(&c, "HTTP/1.1 200 OK\r\n\r\n", FL_EPROTO, 0);
+    expect(&c, GREETING ECHO, FL_EPROTO, 0);
+}
+
+/* Nobody goes on before all have heard what the first one said. */
+static void test_cast(void)
+{
+    fl_load_config c = ws("ws-cast");
+    c.depth = 1;
+    fl_load *l = open_load(&c);
+    int first = add(l), second = add(l);
+    greet(l, first);
+    greet(l, second);
+    for (int i = 1; i < 3; i++) {
+        char message[34];
+        CHECK_INT(fl_load_run(l, 0, 1), 2);
+        unmasked(first, message);
+        CHECK(message[2 + 15] == '0' + i);
+        CHECK(write(first, message, sizeof message) > 0);
+        CHECK_INT(fl_load_run(l, 0, 1), 1);
+        CHECK(write(second, message, sizeof message) > 0);
+    }
+    CHECK_INT(fl_load_run(l, 0, 0), 0);
+    CHECK_INT(messages(l), 4);
+    fl_load_free(l);
+    close(first);
+    close(second);
+}
+
 /* Numbers that make no sense, and more connections than were announced. */
 static void test_limits(void)
 {
     int error;
-    fl_load_config wrong[] = {config("no"),  config("line"), config("line"),
-                              config("raw"), config("same"), http(NULL, 0)};
+    fl_load_config wrong[] = {config("no"),   config("line"), config("line"), config("raw"),
+                              config("same"), http(NULL, 0),  config("ws")};
     wrong[1].depth = 0;
     wrong[2].connections = 0;
     wrong[3].size = 15;
@@ -199,8 +289,8 @@ static void test_blocked(void)
 
 static void test_oom(void)
 {
-    fl_load_config each[] = {config("line"), http("hi", 0)};
-    for (int i = 0; i < 2; i++) {
+    fl_load_config each[] = {config("line"), http("hi", 0), ws("ws")};
+    for (int i = 0; i < 3; i++) {
         int error = -ENOMEM;
         fl_load *l = NULL;
         for (int n = 1; n < 50 && l == NULL; n++) {
@@ -223,6 +313,8 @@ int main(void)
     test_same();
     test_http();
     test_endless_head();
+    test_ws();
+    test_cast();
     test_limits();
     test_blocked();
     test_oom();

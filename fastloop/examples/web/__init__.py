@@ -1,4 +1,4 @@
-"""A page that shows what the server is doing, live by server-sent events.
+"""A page that shows what the server is doing, live by server-sent events; and a chat room.
 
 fastloop serve fastloop.examples.web:app --bind http://127.0.0.1:8000
 """
@@ -12,12 +12,14 @@ from time import perf_counter
 from typing import Any
 
 import fastloop
+from fastloop.examples.web.room import Room
 from fastloop.http import Request, Response, Router
 
 PERIOD = 1.0
 """Seconds between two events."""
 
 PAGE = files(__package__).joinpath("page.html").read_bytes()
+CHAT = files(__package__).joinpath("chat.html").read_bytes()
 
 
 def make(servers: Sequence[fastloop.Server] = ()) -> Router:
@@ -31,6 +33,12 @@ def make(servers: Sequence[fastloop.Server] = ()) -> Router:
     @app.get("/hello")
     def hello(request: Request) -> str:
         return "Hello, World!\n"
+
+    @app.get("/chat")
+    def chat(request: Request) -> Response:
+        return Response(CHAT, content_type="text/html; charset=utf-8")
+
+    app.websocket("/chat/socket", Room(), origins=["same"], max_message=4096)
 
     @app.get("/events")
     async def events(request: Request) -> Any:
