@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
-import weakref
 from collections.abc import Callable
 from marshal import dumps, loads
-from threading import get_ident, local
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from fastloop import notices
@@ -22,6 +20,7 @@ from fastloop.connection import Connection
 from fastloop.crossing import marshallable
 from fastloop.posting import Posting
 from fastloop.timers import Timer, Timers
+from fastloop.turned import register, turned
 from fastloop.waits import Waits
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ class Runtime(Posting):
             lib.FL_BODY: self.waits.told_body,
             lib.FL_FILES: self.waits.told_files,
         }
-        _runtimes.add(self)
+        register(self)
 
     # -- the turn --
 
@@ -225,32 +224,3 @@ class Runtime(Posting):
         loop, self.loop = self.loop, None
         if loop is not None and get_ident() == self.thread:  # otherwise it may be in mid-turn
             lib.fl_forget(loop)
-
-
-_local = local()
-
-
-def turned() -> list[Runtime]:
-    """The runtimes that this thread turns: several, if it runs asyncio."""
-    if not hasattr(_local, "runtimes"):
-        _local.runtimes = []
-    found: list[Runtime] = _local.runtimes
-    return found
-
-
-def here() -> Runtime | None:
-    """A runtime that this thread turns, if there is one."""
-    return next(iter(turned()), None)
-
-
-_runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()
-
-
-def _forget_all() -> None:
-    turned().clear()  # a child that turns a loop of its own is not in the parent's any more
-    for runtime in list(_runtimes):
-        runtime.forget()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)
