@@ -64,7 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
         say_operation(FL_FILE, 3, input + 1, size - 1);
     else
         say_operation(part ? FL_PART : FL_READ, part ? 3 : 4, input + 1, size - 1);
-    if (!http) /* a part may be empty, so another answer follows; none if the arguments are no values */
+    if (!http) /* a part may be empty, so another answer follows; none if these are no values */
         reply(&d, "answer");
     int rc = turn(&d, 0);
     check(rc >= 0 || rc == FL_EOUTBOX);
