@@ -25,8 +25,12 @@ pytestmark = pytest.mark.skipif(
 )
 
 WAIT = {
-    "epoll": "epoll_wait", "poll": "poll", "select": "select", "io_uring": "ring_enter",
-    "threads": "poll", "processes": "poll",
+    "epoll": "epoll_wait",
+    "poll": "poll",
+    "select": "select",
+    "io_uring": "ring_enter",
+    "threads": "poll",
+    "processes": "poll",
 }
 
 
@@ -120,6 +124,7 @@ def admit(program: Program, clients: list[Client]) -> bool:
     return len(clients) == CLIENTS
 
 
+@pytest.mark.shared_state  # the counters of allocations
 @pytest.mark.parametrize("every", [31, 53, 101])
 def test_allocations_that_fail(shim: Path, tmp_path: Path, way: str, every: int) -> None:
     """Connections may be closed for it, but no wrong byte is sent and the server goes on."""

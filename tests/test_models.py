@@ -131,12 +131,12 @@ def test_what_cannot_be_started_is_refused(
 
 def test_whatever_backend_accepts(model: str, backend: str) -> None:
     """The loop that accepts keeps the places of those who are served elsewhere."""
-    stage = Stage(model=model, backend=backend, max_connections=20)
+    stage = Stage(model=model, backend=backend, max_connections=8)
     server = stage.serve(bytes.upper)
     assert server.backend == backend
     for _ in range(2):
-        clients = [stage.connect(server) for _ in range(20)]
-        assert [client.ask(b"a\n") for client in clients] == [b"A\n"] * 20
+        clients = [stage.connect(server) for _ in range(8)]
+        assert [client.ask(b"a\n") for client in clients] == [b"A\n"] * 8
         with stage.connect(server) as surplus:
             assert surplus.rest() == b""
         for client in clients[::2]:
