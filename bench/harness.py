@@ -9,14 +9,13 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import TracebackType
+
+from fastloop.compare.spawn import Spawned
 
 BENCH = Path(__file__).resolve().parent
 CONTENDERS = BENCH / "contenders"
@@ -25,8 +24,6 @@ WWW = BUILD / "www"
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, CLIENT_CORE = CORES[0], CORES[-1]
 CFLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra"]
-START_TIMEOUT = 20.0
-"""Seconds that a server has to answer on its port, and to end when it is told to."""
 TIMEOUT = 600.0
 """Seconds for a command to end: a build, an installation, a run of redis-benchmark."""
 
@@ -139,57 +136,25 @@ def raise_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-class Server:
+class Server(Spawned):
     """A contender that runs, on the server's core, from entering the context to leaving it."""
 
     def __init__(self, contender: Contender) -> None:
         self.name = contender.name
         self.contender = contender
         self.port = _free_port()
-        self._argv = contender.argv(self.port)
+        # Not in the checkout: `python -m fastloop` shall find the installed one.
+        super().__init__(pinned(contender.cores, contender.argv(self.port)), cwd=CONTENDERS)
 
-    def __enter__(self) -> Server:
-        self._log = tempfile.TemporaryFile("w+")
-        self._process = subprocess.Popen(
-            pinned(self.contender.cores, self._argv),
-            cwd=CONTENDERS,  # not the checkout: `python -m fastloop` shall find the installed one
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            self._wait_for_port()
-        except BaseException:
-            self._stop()
-            raise
-        return self
+    def wait(self) -> None:
+        """Returns when it answers on its port. Raises BenchError if it does not."""
+        if not self.comes(self._answers):
+            raise BenchError(f"{self.name} does not serve: {self.said()[-1000:]}")
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: object, trace: TracebackType | None
-    ) -> None:
-        self._stop()
-
-    @property
-    def pid(self) -> int:
-        """The server's process; its children count as part of it."""
-        return self._process.pid
-
-    def _wait_for_port(self) -> None:
-        end = time.monotonic() + START_TIMEOUT
-        while self._process.poll() is None and time.monotonic() < end:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-                return
-            time.sleep(0.02)
-        self._log.seek(0)
-        raise BenchError(f"{self.name} does not serve: {self._log.read().strip()[-1000:]}")
-
-    def _stop(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(START_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._log.close()
+    def _answers(self) -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        return False
 
 
 def _free_port() -> int:

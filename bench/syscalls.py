@@ -25,7 +25,7 @@ except ImportError as error:
 
 from fastloop import bind
 from fastloop.compare import techniques, workload
-from fastloop.compare.driver import Client
+from fastloop.compare.driver import Client, interpreter
 from fastloop.compare.techniques import Technique
 from harness import BENCH, CLIENT_CORE, BenchError, program
 
@@ -53,7 +53,7 @@ def traced(technique: Technique, batches: int) -> Counts:
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "counts"
         argv = [program("strace", "strace"), "-f", "-c", "-U", "calls,name", "-o", str(table)]
-        argv += [sys.executable, "-m", "fastloop", "serve", what.target, "--bind", what.url]
+        argv += [*interpreter(), "-m", "fastloop", "serve", what.target, "--bind", what.url]
         server = subprocess.Popen(
             [*argv, *what.options, *technique.options],
             stdout=subprocess.PIPE,

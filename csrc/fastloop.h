@@ -243,7 +243,8 @@ void fl_drain(fl_loop *loop);
 int fl_hand(fl_loop *loop, uint64_t id);
 
 /* Watches a descriptor, the loop's from now on: when its other end closes, so does the connection
- * (FL_CLOSED, if wanted). Returns 0 or -ENOTCONN: then it stays the caller's. */
+ * (FL_CLOSED, if wanted). Returns 0 or an error (-ENOTCONN: the connection was not handed out, or
+ * holds one already): then it stays the caller's. */
 int fl_hold(fl_loop *loop, uint64_t id, int fd);
 
 /* It ended elsewhere. */

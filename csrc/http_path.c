@@ -184,28 +184,9 @@ static size_t character(const unsigned char *p, size_t n, bool *whole)
     return met;
 }
 
-size_t http_path_escape(char *out, const char *p, size_t n)
-{
-    const unsigned char *u = (const unsigned char *)p;
-    char *to = out;
-    for (size_t i = 0; i < n;) {
-        bool whole;
-        size_t len = character(u + i, n - i, &whole);
-        if (whole) {
-            memcpy(to, p + i, len);
-            to += len;
-            i += len;
-        } else { /* U+DC00 + byte */
-            *to++ = (char)0xed;
-            *to++ = (char)(0xb0 | u[i] >> 6);
-            *to++ = (char)(0x80 | (u[i] & 0x3f));
-            i++;
-        }
-    }
-    return (size_t)(to - out);
-}
-
-size_t http_path_replace(char *out, const char *p, size_t n)
+/* Copies characters as they are. A byte that is of none becomes U+DC00 + byte if `escape`; else
+ * each start of one that does not go on, or such a byte, becomes U+FFFD. */
+static size_t copy_characters(char *out, const char *p, size_t n, bool escape)
 {
     const unsigned char *u = (const unsigned char *)p;
     char *to = out;
@@ -215,10 +196,25 @@ size_t http_path_replace(char *out, const char *p, size_t n)
         if (whole) {
             memmove(to, p + i, len);
             to += len;
+        } else if (escape) {
+            *to++ = (char)0xed;
+            *to++ = (char)(0xb0 | u[i] >> 6);
+            *to++ = (char)(0x80 | (u[i] & 0x3f));
+            len = 1;
         } else {
             to = HTTP_WRITE(to, "\xef\xbf\xbd");
         }
         i += len > 0 ? len : 1;
     }
     return (size_t)(to - out);
+}
+
+size_t http_path_escape(char *out, const char *p, size_t n)
+{
+    return copy_characters(out, p, n, true);
+}
+
+size_t http_path_replace(char *out, const char *p, size_t n)
+{
+    return copy_characters(out, p, n, false);
 }

@@ -364,7 +364,7 @@ static void deliver(struct io *io, struct conns *t)
 static void bury(struct io *io, struct conns *t, struct conn *c)
 {
     struct completion *u = io->state;
-    if (c->fd < 0 || slot_of(u, c)->ops == 0) {
+    if (c->fd < 0 || c->index >= u->slot_count || slot_of(u, c)->ops == 0) {
         uring_free_conn(t, c);
         return;
     }

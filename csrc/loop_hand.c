@@ -26,7 +26,7 @@ static struct conn *away(fl_loop *l, uint64_t id)
 int fl_hand(fl_loop *l, uint64_t id)
 {
     struct conn *c = away(l, id);
-    if (c == NULL || c->fd < 0)
+    if (c == NULL || c->fd < 0 || c->watched != 0) /* what is watched is held, not its own */
         return -ENOTCONN;
     int fd = c->fd;
     c->fd = -1;
@@ -36,11 +36,13 @@ int fl_hand(fl_loop *l, uint64_t id)
 int fl_hold(fl_loop *l, uint64_t id, int fd)
 {
     struct conn *c = away(l, id);
-    if (c == NULL)
+    if (c == NULL || c->fd >= 0)
         return -ENOTCONN;
     c->fd = fd;
-    conn_touch(&l->conns, c); /* the flush has it watched */
-    return 0;
+    int rc = l->io.driver->adopt(&l->io, &l->conns, c);
+    if (rc < 0)
+        c->fd = -1;
+    return rc;
 }
 
 void fl_left(fl_loop *l, uint64_t id)
@@ -52,11 +54,16 @@ void fl_left(fl_loop *l, uint64_t id)
 
 void fl_return(fl_loop *l, uint64_t id, int fd)
 {
+    struct conns *t = &l->conns;
     struct conn *c = away(l, id);
-    if (c != NULL)
-        conn_return(&l->conns, c, fd, FL_ESPAWN);
-    else
+    if (c == NULL || c->fd >= 0) {
         close(fd);
+        return;
+    }
+    conn_return(t, c, fd, FL_ESPAWN);
+    int rc = l->io.driver->adopt(&l->io, t, c);
+    if (rc < 0)
+        conn_fail(t, c, rc);
 }
 
 int fl_adopt(fl_loop *l, int fd, int listener, int leash)
@@ -71,9 +78,10 @@ int fl_adopt(fl_loop *l, int fd, int listener, int leash)
     if (rc < 0) {
         c->fd = -1;
         conn_fail(t, c, rc);
+        return rc;
     }
     l->io.leash = leash;
-    return rc;
+    return 0;
 }
 
 int fl_over(fl_loop *l)

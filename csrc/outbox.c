@@ -325,6 +325,8 @@ static int connection_command(struct conns *t, int64_t op, struct codec_reader *
     if (outbox_int(r, &id) < 0 || (!plain && outbox_int(r, &argument) < 0))
         return FL_EOUTBOX;
     struct conn *c = conn_find(t, (uint64_t)id);
+    if (unlikely(c != NULL && c->state == CONN_AWAY)) /* the driver may not even know of it */
+        c = NULL;
     if (op == FL_SEND)
         return send_value(t, c, argument, r);
     if (op == FL_FILL)

@@ -9,7 +9,8 @@ from typing import Any, overload
 
 from fastloop._ffi import check
 from fastloop.errors import FastloopError
-from fastloop.runtime import Runtime, here
+from fastloop.runtime import Runtime
+from fastloop.turned import here
 
 Path = str | os.PathLike[str]
 Done = Callable[[bytes | None, Exception | None], object]

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
-import weakref
 from collections.abc import Callable
 from marshal import dumps, loads
-from threading import get_ident, local
+from threading import get_ident
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +21,7 @@ from fastloop.connection import Connection
 from fastloop.crossing import marshallable
 from fastloop.posting import Posting
 from fastloop.timers import Timer, Timers
+from fastloop.turned import register, turned
 from fastloop.waits import Waits
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ class Runtime(Posting):
             lib.FL_LEFT: self.waits.told_left,
             lib.FL_REASONS: self._told_reasons,
         }
-        _runtimes.add(self)
+        register(self)
 
     # -- the turn --
 
@@ -253,32 +252,3 @@ class Runtime(Posting):
 def _in_words(reason: int, _: str) -> str:
     """An error of the core; "" for none."""
     return ffi.string(lib.fl_strerror(reason)).decode() if reason else ""
-
-
-_local = local()
-
-
-def turned() -> list[Runtime]:
-    """The runtimes that this thread turns: several, if it runs asyncio."""
-    if not hasattr(_local, "runtimes"):
-        _local.runtimes = []
-    found: list[Runtime] = _local.runtimes
-    return found
-
-
-def here() -> Runtime | None:
-    """A runtime that this thread turns, if there is one."""
-    return next(iter(turned()), None)
-
-
-_runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()
-
-
-def _forget_all() -> None:
-    turned().clear()  # a child that turns a loop of its own is not in the parent's any more
-    for runtime in list(_runtimes):
-        runtime.forget()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)

@@ -10,9 +10,10 @@ from fastloop.assembly import Assembly
 from fastloop.connection import Connection
 from fastloop.crossing import MARK
 from fastloop.errors import ConfigError, FastloopError
-from fastloop.runtime import Runtime, turned
+from fastloop.runtime import Runtime
 from fastloop.stats import Stats
 from fastloop.timers import Timer
+from fastloop.turned import turned
 
 
 class Telling:

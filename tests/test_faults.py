@@ -17,22 +17,29 @@ from client import Client, wait_for
 from http_client import HttpClient, request
 from program import SANITIZED, Program
 
-from conftest import backends
+from conftest import WAYS, backends
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or shutil.which("cc") is None or SANITIZED,
     reason="preloads a library of its own, which is for glibc",
 )
 
-WAIT = {"epoll": "epoll_wait", "poll": "poll", "select": "select", "io_uring": "ring_enter"}
+WAIT = {
+    "epoll": "epoll_wait",
+    "poll": "poll",
+    "select": "select",
+    "io_uring": "ring_enter",
+    "threads": "poll",
+    "processes": "poll",
+}
 
 
-def fitting(backend: str, faults: tuple[str, ...]) -> list[str]:
+def fitting(way: str, faults: tuple[str, ...]) -> list[str]:
     """The faults that can happen on a backend: io_uring sends without a call that could fail, so
     there it is the submission that does.
     """
-    named = [fault.format(wait=WAIT[backend]) for fault in faults]
-    if backend != "io_uring":
+    named = [fault.format(wait=WAIT[way]) for fault in faults]
+    if way != "io_uring":
         return named
     return [each for each in named if not each.startswith("send:")] + ["ring_enter:EBUSY:5"]
 
@@ -54,7 +61,7 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextlib.contextmanager
 def failing(
-    shim: Path, report: Path, backend: str, *faults: str, handler: str = UPPER, **options: Any
+    shim: Path, report: Path, way: str, *faults: str, handler: str = UPPER, **options: Any
 ) -> Iterator[Program]:
     """A server to which these faults happen; fails unless each of them did."""
     env = {
@@ -62,7 +69,7 @@ def failing(
         "FASTLOOP_FAULTS": ",".join(faults),
         "FASTLOOP_FAULTS_REPORT": str(report),
     }
-    with Program(handler, env=env, backend=backend, linger=0.1, **options) as program:
+    with Program(handler, env=env, linger=0.1, **WAYS[way], **options) as program:
         yield program
     lines = report.read_text().splitlines()
     fired = {line.split()[0] for line in lines if int(line.split()[-1]) > 0}
@@ -90,9 +97,9 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("faults", FAULTS.values(), ids=FAULTS)
-def test_calls_that_fail(shim: Path, tmp_path: Path, backend: str, faults: tuple[str, ...]) -> None:
-    named = fitting(backend, faults)
-    with failing(shim, tmp_path / "report", backend, *named) as program:
+def test_calls_that_fail(shim: Path, tmp_path: Path, way: str, faults: tuple[str, ...]) -> None:
+    named = fitting(way, faults)
+    with failing(shim, tmp_path / "report", way, *named) as program:
         clients: list[Client] = []
         wait_for(lambda: len(clients) == CLIENTS or admit(program, clients))
         talk(clients)
@@ -117,11 +124,12 @@ def admit(program: Program, clients: list[Client]) -> bool:
     return len(clients) == CLIENTS
 
 
+@pytest.mark.shared_state  # the counters of allocations
 @pytest.mark.parametrize("every", [31, 53, 101])
-def test_allocations_that_fail(shim: Path, tmp_path: Path, backend: str, every: int) -> None:
+def test_allocations_that_fail(shim: Path, tmp_path: Path, way: str, every: int) -> None:
     """Connections may be closed for it, but no wrong byte is sent and the server goes on."""
     whole = 0
-    with failing(shim, tmp_path / "report", backend, f"malloc:ENOMEM:{every}") as program:
+    with failing(shim, tmp_path / "report", way, f"malloc:ENOMEM:{every}") as program:
         for n in range(300):
             with program.connect() as client:
                 line = b"%d " % n + b"x" * (n * 97 % 40_000) + b"\n"

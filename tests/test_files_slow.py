@@ -19,6 +19,8 @@ from client import wait_for
 from http_client import HttpClient, request
 from program import SANITIZED, Program
 
+from conftest import WAYS
+
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or shutil.which("cc") is None or SANITIZED,
     reason="preloads a library of its own, which is for glibc",
@@ -119,9 +121,9 @@ def others_are_served(program: Program) -> None:
     ],
 )
 def test_a_file_that_is_waited_for(
-    backend: str, start: Start, gate: Path, path: str, content: bytes
+    way: str, start: Start, gate: Path, path: str, content: bytes
 ) -> None:
-    with start(backend=backend) as program, HttpClient(program.port) as slow:
+    with start(**WAYS[way]) as program, HttpClient(program.port) as slow:
         slow.send(request("GET", path) + request("GET", "/hello"))
         others_are_served(program)
         with HttpClient(program.port) as other:
@@ -131,9 +133,9 @@ def test_a_file_that_is_waited_for(
         assert slow.response().body == b"hello"
 
 
-def test_nothing_is_said_before(backend: str, start: Start, gate: Path) -> None:
+def test_nothing_is_said_before(way: str, start: Start, gate: Path) -> None:
     """Neither a head without its body nor the answer to what was asked later."""
-    with start(backend=backend) as program, HttpClient(program.port) as slow:
+    with start(**WAYS[way]) as program, HttpClient(program.port) as slow:
         slow.send(request("GET", "/files/small.slow") + request("GET", "/hello"))
         others_are_served(program)
         assert not is_answered(slow)

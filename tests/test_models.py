@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from program import Program
 from stage import Stage
 
 import fastloop
+from conftest import backends
 
 THREADS = "thread-per-connection"
 PROCESSES = "process-per-connection"
@@ -124,6 +127,60 @@ def test_what_cannot_be_started_is_refused(
     served.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     assert served.line() == b"HTTP/1.1 200 OK\r\n"
     assert server.stats().refused == 1
+
+
+def test_whatever_backend_accepts(model: str, backend: str) -> None:
+    """The loop that accepts keeps the places of those who are served elsewhere."""
+    stage = Stage(model=model, backend=backend, max_connections=8)
+    server = stage.serve(bytes.upper)
+    assert server.backend == backend
+    for _ in range(2):
+        clients = [stage.connect(server) for _ in range(8)]
+        assert [client.ask(b"a\n") for client in clients] == [b"A\n"] * 8
+        with stage.connect(server) as surplus:
+            assert surplus.rest() == b""
+        for client in clients[::2]:
+            client.finish()
+            assert client.rest() == b""
+        for client in clients[1::2]:
+            client.reset()
+        wait_for(lambda: server.stats().connections == 0)
+    stage.close()
+
+
+@pytest.mark.skipif("select" not in backends(), reason="needs a backend with a limit")
+def test_a_process_that_cannot_be_watched(
+    processes: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody hears of it, and it does not stay."""
+    server = processes.serve(ends, backend="select")
+    with many_descriptors():
+        client = processes.connect(server)
+        assert client.rest() == b""
+    wait_for(lambda: "a connection cannot be served" in caplog.text)
+    wait_for(has_no_child)
+    assert processes.connect(server).ask(b"pid\n").strip().isdigit()
+
+
+@contextlib.contextmanager
+def many_descriptors() -> Iterator[None]:
+    """All numbers below 1,024 are taken, but for what a client and its connection need."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2048:
+        pytest.skip("this system allows too few descriptors")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2048, hard))
+    taken = []
+    try:
+        while not taken or taken[-1] < 1024:
+            taken.append(os.dup(0))
+        for fd in taken[-3:]:
+            os.close(fd)
+        del taken[-3:]
+        yield
+    finally:
+        for fd in taken:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_threads_are_threads() -> None:

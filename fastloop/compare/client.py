@@ -17,12 +17,12 @@ An answer with "error" is the last one.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
 import signal
 import socket
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -215,9 +215,9 @@ def commands(client: Client) -> None:
 
 
 def say(answer: dict[str, Any]) -> None:
-    """Writes an answer."""
-    sys.stdout.write(json.dumps(answer) + "\n")
-    sys.stdout.flush()
+    """Writes an answer. Who asked may have been killed meanwhile."""
+    with contextlib.suppress(BrokenPipeError):
+        os.write(1, json.dumps(answer).encode() + b"\n")
 
 
 def main() -> None:

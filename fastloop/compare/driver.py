@@ -6,10 +6,8 @@ import contextlib
 import json
 import os
 import select
-import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,9 +16,7 @@ from typing import Any, Self
 
 from fastloop import bind
 from fastloop.compare.errors import PointError
-
-START_TIMEOUT = 20.0
-"""Seconds that a process has to begin, and to end when it is told to."""
+from fastloop.compare.spawn import TIMEOUT, Spawned
 
 
 def interpreter() -> list[str]:
@@ -53,72 +49,36 @@ def on_core(core: int | None) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-class Server:
+class Server(Spawned):
     """`fastloop serve`, from entering the context to leaving it, with all its children."""
 
     def __init__(self, target: str, url: str, options: Sequence[str], core: int | None) -> None:
-        serve = [*interpreter(), "-m", "fastloop", "serve"]
-        self._argv = [*serve, target, "--bind", url, *options]
-        self._url = url
+        command = [*interpreter(), "-m", "fastloop.compare.serve", str(os.getpid()), "serve"]
+        super().__init__([*command, target, "--bind", url, *options], keeps_output=False)
         self._core = core
+        self.address: Any = None
+        """What to connect to."""
 
     def __enter__(self) -> Self:
-        self._errors = tempfile.TemporaryFile("w+", errors="replace")
         with on_core(self._core):
-            # A session of its own: Ctrl-C is for us, who then end it, and its children with it.
-            self._process = subprocess.Popen(
-                self._argv,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=self._errors,
-                text=True,
-                start_new_session=True,
-            )
-        try:
-            self.address = self._listening()
-        except BaseException:
-            self._stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: object, trace: TracebackType | None
-    ) -> None:
-        self._stop()
-
-    @property
-    def pid(self) -> int:
-        """Its process; its children count as part of it."""
-        return self._process.pid
+            return super().__enter__()
 
     def complaints(self) -> str:
         """The last of what it said on its standard error; empty if nothing."""
-        self._errors.seek(0)
-        lines = self._errors.read().strip().splitlines()
+        lines = self.said().splitlines()
         return lines[-1].strip()[:200] if lines else ""
 
-    def _listening(self) -> Any:
-        """Waits until it listens; returns the address to connect to."""
+    def wait(self) -> None:
+        """Returns when it listens. Raises PointError if it does not."""
         out = self._process.stdout
         assert out is not None
-        ready, _, _ = select.select([out], [], [], START_TIMEOUT)
-        line = out.readline() if ready else ""
+        told = self.comes(lambda: bool(select.select([out], [], [], 0)[0]))
+        line = out.readline() if told else ""
         if not line.startswith("listening on "):
             raise PointError("failed", f"the server does not start: {self.complaints()}")
         where = bind.parse(line.removeprefix("listening on ").strip())
-        return where.path if where.kind == "unix" else [where.host or "127.0.0.1", where.port]
-
-    def _stop(self) -> None:
-        self._process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(2.0)
-        # Whatever is left of it: children too, which would keep their connections.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(START_TIMEOUT)
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-        self._errors.close()
+        is_path = where.kind == "unix"
+        self.address = where.path if is_path else [where.host or "127.0.0.1", where.port]
 
 
 class Client:
@@ -170,7 +130,7 @@ class Client:
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin and self._process.stdin.close()
         try:
-            self._process.wait(START_TIMEOUT)
+            self._process.wait(TIMEOUT)
         except BaseException:  # also Ctrl-C: it must not stay behind
             self._process.kill()
             self._process.wait()

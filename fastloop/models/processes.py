@@ -51,14 +51,22 @@ class Processes(Crew):
         try:
             ours, theirs = socket.socketpair()
             with theirs, ours:
-                pid = self._fork(listener, fd, (ours, theirs), slot)
-                check(lib.fl_hold(self.acceptor.loop, id, ours.fileno()), "watching a process")
-                ours.detach()
+                pid = self._children[id] = self._fork(listener, fd, (ours, theirs), slot)
+                self._hold(id, pid, ours)
         except BaseException:
-            self.board.release(id)
+            if id not in self._children:  # else it is released with its process
+                self.board.release(id)
             raise
-        self._children[id] = pid
         os.close(fd)
+
+    def _hold(self, id: int, pid: int, end: socket.socket) -> None:
+        """Lets the loop watch a child; one that cannot be watched is to say nothing to its peer."""
+        try:
+            check(lib.fl_hold(self.acceptor.loop, id, end.fileno()), "watching a process")
+        except BaseException:
+            os.kill(pid, signal.SIGKILL)
+            raise
+        end.detach()
 
     def _fork(
         self, listener: int, fd: int, leash: tuple[socket.socket, socket.socket], slot: Any

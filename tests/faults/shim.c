@@ -1,7 +1,5 @@
 /* shim.c -- makes system calls and allocations of a running program fail now and then.
  *
- * README
- *
  * A library to be preloaded into a whole server (Linux with glibc):
  *
  *     cc -shared -fPIC -O2 -std=c11 -D_GNU_SOURCE -U_FORTIFY_SOURCE -o shim.so shim.c -ldl
@@ -18,16 +16,14 @@
  *     pread       pread() and preadv2()
  *     accept4     accept4()
  *     epoll_wait, poll, select
- *     ring_setup, ring_enter
- *                 io_uring_setup() and io_uring_enter(), made by syscall(); what a ring does is in
- * the kernel and out of reach malloc      malloc(), calloc() and realloc() called from a library
- * whose file name contains
+ *     ring_setup  io_uring_setup(), made by syscall()
+ *     ring_enter  io_uring_enter(); what a ring does is in the kernel and out of reach
+ *     malloc      malloc(), calloc() and realloc() called from a library whose file name contains
  *                 "_core", so the interpreter's own allocations are left alone
  *
  *     fault       what happens
  *     EINTR ...   the call returns its failure with this errno (see `errors` below); malloc: NULL
- *     short       read, send, sendfile, pread: the call is made with half of the bytes, one at
- * least
+ *     short       read, send, sendfile, pread: the call is made with half of the bytes, not none
  *
  * An n of 1 fails always: whoever repeats the call after EINTR then does so for ever.
  *
@@ -178,6 +174,14 @@ __attribute__((destructor)) static void report(void)
             fprintf(out, "%s %lu %lu\n", rules[i].text, seen, atomic_load(&rules[i].fired));
     }
     fclose(out);
+}
+
+/* How the child of a fork ends. */
+void _exit(int status)
+{
+    report();
+    for (;;)
+        syscall(SYS_exit_group, status);
 }
 
 /* Counts a call. Returns what is to happen to it: NO_FAULT, SHORT, or an errno, which is set. */
