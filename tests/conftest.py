@@ -1,7 +1,9 @@
-"""Every behaviour is tested on every backend of this machine, and under both other models."""
+"""Every behaviour is tested on every backend of this machine, and under both other models; or in
+those ways alone that FASTLOOP_TEST_WAYS names, separated by spaces."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,12 +18,22 @@ Serve = Callable[..., fastloop.Server]
 Connect = Callable[..., Client]
 
 
+MODELS = {"threads": "thread-per-connection", "processes": "process-per-connection"}
+
+CHOSEN = os.environ.get("FASTLOOP_TEST_WAYS", "").split()
+
+
+def chosen(way: str) -> bool:
+    """Whether tests are to be run in this way."""
+    return not CHOSEN or way in CHOSEN
+
+
 def backends() -> list[str]:
     """Those that work here."""
     names: list[str] = []
     while (name := lib.fl_backend_name(len(names))) != ffi.NULL:
         names.append(ffi.string(name).decode())
-    return [name for name in names if lib.fl_backend_probe(name.encode()) == 0]
+    return [name for name in names if chosen(name) and lib.fl_backend_probe(name.encode()) == 0]
 
 
 @pytest.fixture(params=backends())
@@ -33,8 +45,7 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 WAYS: dict[str, dict[str, str]] = {
     **{name: {"backend": name} for name in backends()},
-    "threads": {"model": "thread-per-connection"},
-    "processes": {"model": "process-per-connection"},
+    **{name: {"model": model} for name, model in MODELS.items() if chosen(name)},
 }
 """All ways to serve a connection, as options of a Server."""
 

@@ -105,6 +105,7 @@ def test_byte_by_byte(serve: Serve, connect: Connect, name: str) -> None:
     assert client.read(len(expected)) == expected
 
 
+@pytest.mark.many_connections
 def test_every_split(serve: Serve, connect: Connect, name: str) -> None:
     """A short conversation, cut in three at any two places; the server sees each cut."""
     server = serve(echo, framing=KINDS[name].framing)

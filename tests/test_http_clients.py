@@ -329,6 +329,7 @@ class TestHttpx:
             assert client.post("/", content=iter([b"a", b"b"])).json()["size"] == 2
         assert server.stats().accepted == 1
 
+    @pytest.mark.many_connections
     def test_many_at_once(self, url: str) -> None:
         httpx = pytest.importorskip("httpx")
 
