@@ -98,6 +98,20 @@ def stage(way: str) -> Iterator[Stage]:
 
 
 @pytest.fixture
+def stage_auto() -> Iterator[Stage]:
+    """For what does not depend on how a connection is served."""
+    stage = Stage()
+    yield stage
+    stage.close()
+
+
+@pytest.fixture
+def serve_auto(stage_auto: Stage) -> Serve:
+    """Starts a server there."""
+    return stage_auto.serve
+
+
+@pytest.fixture
 def serve(stage: Stage) -> Serve:
     """Starts a server: ``serve(handler, *binds, framing="line", **options)``."""
     return stage.serve

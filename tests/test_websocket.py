@@ -6,7 +6,6 @@ import asyncio
 import resource
 import threading
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +23,6 @@ ConnectionClosed = pytest.importorskip("websockets.exceptions").ConnectionClosed
 
 ANY = "ws://127.0.0.1:0"
 HTTP = "http://127.0.0.1:0"
-
-
-@pytest.fixture
-def stage_auto() -> Iterator[Stage]:
-    """For what does not depend on how a connection is served."""
-    stage = Stage()
-    yield stage
-    stage.close()
-
-
-@pytest.fixture
-def serve_auto(stage_auto: Stage) -> Serve:
-    """Starts a server there."""
-    return stage_auto.serve
 
 
 class Room:
