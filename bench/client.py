@@ -41,6 +41,15 @@ def posting(path: str, size: int) -> Load:
     return {"dialect": "http", "ask": _head("POST", path, size), "size": size}
 
 
+def web_socket(dialect: str, size: int) -> Load:
+    """Return what makes the load generator speak WebSocket: "ws" or "ws-cast"."""
+    upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    # The key is that of RFC 6455, which the load generator knows the answer to.
+    upgrade += "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    head = f"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n{upgrade}\r\n"
+    return {"dialect": dialect, "ask": head, "size": size}
+
+
 def _head(method: str, path: str, size: int = 0) -> str:
     length = f"Content-Length: {size}\r\n" if size else ""
     return f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{length}\r\n"

@@ -30,6 +30,7 @@ NGINX, GRANIAN, FASTPYSGI, SOCKETIFY, UVICORN = (
     "uvicorn",
 )
 GUNICORN, HYPERCORN = "gunicorn", "hypercorn"
+PICOWS, WEBSOCKETS = "picows", "websockets"
 
 
 @cache
@@ -279,3 +280,45 @@ def hypercorn(app: str) -> Contender:
         return [*serve, f"asgi_apps:make('{app}')"]
 
     return Contender(HYPERCORN, argv)
+
+
+def fastloop_ws(mode: str, backend: str = "auto") -> Contender:
+    """Return fastloop with a handler of contenders/ws_fastloop.py."""
+    target = f"{CONTENDERS / 'ws_fastloop.py'}:{mode}"
+
+    def argv(port: int) -> list[str]:
+        serve = _fastloop("serve", target, "--backend", backend)
+        return [*serve, "--bind", f"ws://127.0.0.1:{port}"]
+
+    return Contender(_named(FASTLOOP, backend), argv)
+
+
+def ws_peer(name: str, mode: str) -> Contender:
+    """Return a server of contenders/ws_NAME.py, in the peers' environment."""
+    script = str(CONTENDERS / f"ws_{name}.py")
+    packages = (name,) if name == SOCKETIFY else (name, "uvloop")
+    return Contender(name, lambda port: [peer_python(*packages), script, str(port), mode])
+
+
+def granian_ws(mode: str) -> Contender:
+    """Return granian with a function of contenders/ws_rsgi.py."""
+
+    def argv(port: int) -> list[str]:
+        serve = [peer_program("granian", "granian", "uvloop"), "--port", str(port)]
+        serve += ["--interface", "rsgi", "--http", "1", "--ws", "--loop", "uvloop", "--no-log"]
+        return [*serve, f"ws_rsgi:{mode}"]
+
+    return Contender(GRANIAN, argv)
+
+
+def uvicorn_ws(mode: str) -> Contender:
+    """Return uvicorn on uvloop and websockets with a function of contenders/ws_asgi.py."""
+
+    def argv(port: int) -> list[str]:
+        packages = ("uvicorn", "httptools", "uvloop", "orjson", "websockets")
+        serve = [peer_program("uvicorn", *packages), "--port", str(port), "--log-level", "warning"]
+        serve += ["--loop", "uvloop", "--http", "httptools", "--ws", "websockets-sansio"]
+        serve += ["--ws-per-message-deflate", "false", "--lifespan", "off", "--no-access-log"]
+        return [*serve, f"ws_asgi:{mode}"]
+
+    return Contender(UVICORN, argv)

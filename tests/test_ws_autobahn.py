@@ -40,7 +40,8 @@ try:
     results = asyncio.run(kosoku.run_fuzzingclient(url, cases, concurrency=16))
 except kosoku.FailureError as error:
     sys.exit(str(error))
-print(json.dumps([[r.case_id, r.behavior.value, r.behavior_close.value] for r in results]), flush=True)
+told = [[r.case_id, r.behavior.value, r.behavior_close.value] for r in results]
+print(json.dumps(told), flush=True)
 os._exit(0)
 """
 """In a process of its own, since it keeps threads and descriptors; with 0.1, threads that now and

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from case import Case
 
-from . import asgi, beside_idle, echo, http, idle, kv, latency, static, threads, wsgi
+from . import asgi, beside_idle, echo, http, idle, kv, latency, static, threads, ws, wsgi
 
 SUITES: dict[str, Callable[[bool], list[Case]]] = {
     "kv": kv.cases,
@@ -15,6 +15,7 @@ SUITES: dict[str, Callable[[bool], list[Case]]] = {
     "static": static.cases,
     "wsgi": wsgi.cases,
     "asgi": asgi.cases,
+    "ws": ws.cases,
     "idle": idle.cases,
     "beside-idle": beside_idle.cases,
     "latency": latency.cases,
