@@ -36,7 +36,7 @@ struct drive {
     char out[OUTBOX];
     size_t len;
     uint32_t items;
-    size_t told[FL_LEFT + 1]; /* events of each kind so far */
+    size_t told[FL_REASONS + 1]; /* events of each kind so far */
 };
 
 /* -- writing outboxes -- */
