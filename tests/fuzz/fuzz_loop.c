@@ -2,13 +2,13 @@
  * after fl_drain(), nothing stays unsent, and the loop does not spin while nothing happens.
  *
  * The first byte of the input picks the backend, the water marks, whether bodies of HTTP come in
- * pieces, and whether its deadlines are short; the others are a script: each step is an action
- * (what a peer does, what a handler says, a turn of the loop) and its argument. Every promised
- * reply is kept at the end, since a connection rightly waits for it. */
+ * pieces, and whether its deadlines and those of WebSocket are short; the others are a script: each
+ * step is an action (what a peer does, what a handler says, a turn of the loop) and its argument.
+ * Every promised reply is kept at the end, since a connection rightly waits for it. */
 #include <stddef.h>
 #include <sys/un.h>
 
-#include "drive.h"
+#include "drive_ws.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
 
@@ -16,7 +16,8 @@ enum {
     CLIENTS = 8,
     IDS = 16,
     TICKETS = 256,
-    BIG = 20 * 1024, /* more than is copied out of the outbox */
+    SOCKETS = LISTENERS, /* the listener of WebSocket, which has no socket */
+    BIG = 20 * 1024,     /* more than is copied out of the outbox */
     LONGEST = 2048,
     FULL = OUTBOX - 2 * BIG,
     SPIN = 64,
@@ -191,6 +192,32 @@ static void say_garbage(unsigned n)
         d.out[d.len++] = (char)take();
 }
 
+/* An answer to a handshake, or what only connections of WebSocket are told. */
+static void say_about_ws(unsigned kind, unsigned argument)
+{
+    static const char *const topics[] = {"news", "olds"};
+    int64_t id = s.ids[argument % IDS];
+    if (d.len > FULL)
+        return;
+    switch (kind % 8) {
+    case 0:
+    case 1: /* in the place of a reply */
+        item(&d);
+        say_accept(&d, argument < 250 ? SOCKETS : argument % 5, argument & 1 ? 12 : 0);
+        s.replied++;
+        break;
+    case 2:
+        op_value(&d, FL_FILL, s.promised[argument % TICKETS], argument % TICKETS + 1);
+        say_accept(&d, SOCKETS, 0);
+        break;
+    case 3: op_topic(&d, FL_SUBSCRIBE, id, topics[argument / IDS % 2]); break;
+    case 4: op_topic(&d, FL_UNSUBSCRIBE, id, topics[argument / IDS % 2]); break;
+    case 5: publish(&d, topics[argument % 2], id, argument < 128 ? "hear" : "hear, hear"); break;
+    case 6: op_close(&d, id, argument < 16 ? 1000 : 4000 - argument, "enough"); break;
+    case 7: op2(&d, FL_ASK, id, 0); break;
+    }
+}
+
 /* -- what peers do -- */
 
 /* Thousands of connections a second are too many for the ports of TCP. */
@@ -272,6 +299,30 @@ static void write_http(int client, unsigned n)
     send(client, part, strlen(part), MSG_NOSIGNAL);
 }
 
+/* Handshakes and frames, good and bad. */
+static void write_ws(int client, unsigned n)
+{
+    static const char *const parts[] = {
+        UPGRADE,
+        UPGRADE HI,
+        HI,
+        HI HI HI HI,
+        "\x01\x81" KEY "a",
+        "\x80\x81" KEY "b",
+        PING("??"),
+        BYE,
+        "\x88\x80" KEY,
+        "\xc2\x87" KEY "\xca\xc9\x04\x11\x11\x11\x11",
+        "\x82\xfe\x10\x01" KEY,
+        "\x81\x81" KEY "\xff",
+        "\x83\x81" KEY "x",
+        "\x82\x82" KEY,
+        "\x01\x81" KEY "a" PING("in") "\x80\x81" KEY "b" BYE,
+        "\x8a\x81" KEY "p",
+    };
+    send_ws(client, parts[n % countof(parts)]);
+}
+
 static void read_some(int client)
 {
     static char bytes[4 * BIG];
@@ -282,7 +333,7 @@ static void read_some(int client)
 static void act(unsigned action, unsigned argument)
 {
     int *client = &s.clients[argument % CLIENTS];
-    switch (action % 20) {
+    switch (action % 24) {
     case 0: connect_client(client, d.sockets[argument / CLIENTS % LISTENERS]); break;
     case 1: write_some(*client, take()); break;
     case 2: write_messages(*client, argument / CLIENTS + 1); break;
@@ -316,6 +367,10 @@ static void act(unsigned action, unsigned argument)
     case 17: write_http(*client, take()); break;
     case 18:
     case 19: say_about_http(take(), argument); break;
+    case 20:
+    case 21: write_ws(*client, take()); break;
+    case 22:
+    case 23: say_about_ws(take(), argument); break;
     }
 }
 
@@ -360,6 +415,17 @@ static void begin(unsigned choice)
         if (fl_listen(d.loop, d.sockets[i], &spec) != i)
             abort();
     }
+    const fl_ws spec = {
+        .max_message = 4096,
+        .wants = 7,
+        .ping_ms = choice & 128 ? 1 : 0,
+        .pong_ms = choice & 128 ? 1 : 0,
+        .threshold = 4,
+        .window = 9,
+        .level = 1,
+    };
+    if (fl_websocket(d.loop, &spec) != SOCKETS)
+        abort();
     if (fl_constant(d.loop, 2, "/c", "text/plain", big, 100) < 0)
         abort();
     for (int i = 0; i < CLIENTS; i++)
