@@ -20,6 +20,7 @@ from stage import Stage
 
 import fastloop
 from conftest import backends
+from fastloop.asgi.scope import EXTENSIONS
 from fastloop.interface import detect
 
 Message = dict[str, Any]
@@ -113,7 +114,7 @@ def test_scopes_share_nothing_and_are_of_http(ask: Serve) -> None:
     with ask(run) as client:
         first = client.get("/%ff").text
         second = client.ask("GET", "/%ff", None, Connection="upgrade", Upgrade="websocket").text
-    assert first == second == "http /\ufffd ['kept'] {'http.response.early_hint': {}}"
+    assert first == second == f"http /\ufffd ['kept'] {EXTENSIONS}"
 
 
 @pytest.mark.parametrize("size", [0, 10, 300_000])
@@ -321,21 +322,6 @@ def test_disconnect_follows_a_complete_response(ask: Serve) -> None:
     with ask(run) as client:
         assert client.get("/").text == "ok"
         wait_for(lambda: events == ["http.disconnect"] * 2)
-
-
-def test_early_hints(ask: Serve) -> None:
-    async def run(scope: Message, receive: Receive, send: Send) -> None:
-        assert "http.response.early_hint" in scope["extensions"]
-        await send({"type": "http.response.early_hint", "links": [b"</a.css>; rel=preload"]})
-        await send(START)
-        await send(body(b"ok"))
-
-    client = ask(run)
-    client.send(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
-    said = client.client.rest()
-    assert said.startswith(
-        b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\nHTTP/1.1 2"
-    )
 
 
 def test_pipelined_requests_answer_in_order(ask: Serve) -> None:

@@ -7,9 +7,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from fastloop._ffi import lib
-from fastloop.asgi.cycle import COMPLETE, Cycle, Message
+from fastloop.asgi.cycle import Cycle, Message
 from fastloop.asgi.lifespan import Lifespan
-from fastloop.asgi.scope import base, scopes
+from fastloop.asgi.scope import scopes
+from fastloop.asgi.stages import COMPLETE
 from fastloop.bind import Listener
 from fastloop.config import Config
 from fastloop.errors import ConfigError
@@ -75,9 +76,9 @@ class Requests(Tasks):
         super().__init__()
         self.lifespan = app.lifespan(runtime)
         self._app = app.target
-        self._cycle: type[Cycle] = type("Cycle", (Cycle,), {"runtime": runtime})
+        self._cycle: type[Cycle] = type("Cycle", (Cycle,), {"runtime": runtime, "out": runtime.out})
         root_path = app.config.root_path.rstrip("/")
-        self._scope = scopes(base(listener, root_path), self.lifespan.state)
+        self._scope = scopes(listener, root_path, self.lifespan.state)
 
     def __call__(
         self, runtime: Runtime, route: Route, ids: list[int] | None, items: list[Any]
