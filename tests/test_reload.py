@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
-from client import TIMEOUT
 from click.testing import CliRunner
+from client import TIMEOUT
 
 from fastloop.cli import main
 
@@ -76,7 +76,7 @@ def test_a_change_is_served_by_another_process(running: Any, app: Path) -> None:
     assert answer(client) == b"three"
     running.send_signal(signal.SIGTERM)
     assert running.wait(TIMEOUT) == 0
-    with pytest.raises(OSError):
+    with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
 
 

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
+from fastloop import native
 from fastloop._ffi import lib
 from fastloop.asgi.cycle import Cycle, Message
 from fastloop.asgi.lifespan import Lifespan
 from fastloop.asgi.scope import scopes
 from fastloop.asgi.stages import COMPLETE
+from fastloop.asgi.websocket import Socket, Sockets, handshake_of
 from fastloop.bind import Listener
 from fastloop.config import Config
 from fastloop.errors import ConfigError
 from fastloop.handlers import Handler
+from fastloop.http.errors import HTTPError
 from fastloop.http.static import Constant, Hole, Static
 from fastloop.interface import name_of
 from fastloop.route import Route
 from fastloop.slices import SLICE_SECONDS
 from fastloop.tasks import Tasks
-from fastloop.websocket.endpoint import Endpoint
+from fastloop.websocket.connection import CloseReason
+from fastloop.websocket.endpoint import MAX_MESSAGE
 
 if TYPE_CHECKING:
     from fastloop.runtime import Runtime
@@ -35,9 +40,6 @@ class AsgiApp:
 
     is_async = True
     stream = True
-
-    sockets: tuple[Endpoint, ...] = ()
-    """Handlers of WebSockets."""
 
     def __init__(
         self, target: Any, config: Config, *, static: Mapping[str, Any] | None = None
@@ -56,6 +58,7 @@ class AsgiApp:
                 " a prefix, as static={'/assets': ...}"
             )
         self._lifespans: dict[Runtime, Lifespan] = {}
+        self._open: dict[Runtime, Sockets] = {}
 
     def lifespan(self, runtime: Runtime) -> Lifespan:
         """That of the application on the loop that turns this runtime."""
@@ -65,20 +68,40 @@ class AsgiApp:
 
     def route(self, runtime: Runtime, _: Works | None, listener: Listener) -> Route:
         """What serves one listening socket in one runtime."""
-        requests = Requests(runtime, self, listener)
+        sockets = self._open.setdefault(runtime, Sockets(self))
+        requests = Requests(runtime, self, listener, sockets)
         return Route(Handler(requests.begin, self.name), requests)
+
+    @property
+    def sockets(self) -> list[Self]:
+        """What listens for WebSockets."""
+        return [self]
+
+    def listen(self, runtime: Runtime, config: Config, _: Works | None) -> Route:
+        """Makes a listener for WebSockets in one runtime; after ``route``."""
+        wants = lib.FL_WANT_IDS | lib.FL_WANT_CLOSED
+        if config.max_message is None:
+            config = replace(config, max_message=MAX_MESSAGE)
+        number = native.websocket(runtime.loop, config, wants)
+        runtime.sockets[self] = number, native.WINDOW if config.compression == "deflate" else 0
+        sockets = self._open[runtime]
+        handler = Handler(self.target, self.name, close=sockets.closed)
+        return Route(handler, sockets.arrived, reason=CloseReason.of)
 
 
 class Requests(Tasks):
     """Runs each request as a task of its own, up to its first wait at once."""
 
-    def __init__(self, runtime: Runtime, app: AsgiApp, listener: Listener) -> None:
+    def __init__(
+        self, runtime: Runtime, app: AsgiApp, listener: Listener, sockets: Sockets
+    ) -> None:
         super().__init__()
+        self._sockets = sockets
         self.lifespan = app.lifespan(runtime)
         self._app = app.target
         self._cycle: type[Cycle] = type("Cycle", (Cycle,), {"runtime": runtime, "out": runtime.out})
         root_path = app.config.root_path.rstrip("/")
-        self._scope = scopes(listener, root_path, self.lifespan.state)
+        self._scope, self._socket_scope = scopes(listener, root_path, self.lifespan.state)
 
     def __call__(
         self, runtime: Runtime, route: Route, ids: list[int] | None, items: list[Any]
@@ -95,6 +118,9 @@ class Requests(Tasks):
         """Says the response to one request, or promises it."""
         own, body, id = message
         cycle = self._cycle(body, id)
+        if "type" in own:  # it wants to become something else
+            self._begin_socket(cycle, own)
+            return
         try:
             coroutine = self._app(self._scope(own), cycle.receive, cycle.send)
             task = self.spawn(coroutine)
@@ -107,6 +133,24 @@ class Requests(Tasks):
             if cycle.stage != COMPLETE:
                 cycle.promise()
             task.add_done_callback(cycle.finish)
+
+    def _begin_socket(self, cycle: Cycle, own: dict[str, Any]) -> None:
+        try:
+            handshake = handshake_of(own, cycle.body)
+        except HTTPError as error:
+            cycle.refuse(error.status, error.headers.items(), error.text)
+            return
+        socket = Socket(handshake, cycle, self._sockets)
+        try:
+            scope = self._socket_scope(own, handshake.subprotocols)
+            task = self.spawn(self._app(scope, socket.receive, socket.send))
+        except Exception as error:
+            socket.over(error)
+            return
+        if task.done():
+            socket.finish(task)
+        else:
+            task.add_done_callback(socket.finish)
 
 
 __all__ = ["AsgiApp", "Message", "Requests"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from fastloop._ffi import lib, strerror
@@ -120,7 +121,7 @@ class Cycle:
         if status is None:
             self._left(why)
         elif self.stage < BEGUN:
-            self._say((MARK, lib.FL_HTTP, status, _TEXT, strerror(why) + "\n"))
+            self.refuse(status, (), strerror(why))
 
     # -- the response --
 
@@ -202,6 +203,10 @@ class Cycle:
         """All of the body was sent, and the trailers are known."""
         self._say((*_END, self.trailers) if self.trailers else _END)
 
+    def refuse(self, status: int, headers: Iterable[tuple[str, str]], text: str) -> None:
+        """Answers in words, instead of the application."""
+        self._say((MARK, lib.FL_HTTP, status, [*_TEXT, *headers], text + "\n"))
+
     # -- the end --
 
     def finish(self, task: asyncio.Task[Any]) -> None:
@@ -219,7 +224,7 @@ class Cycle:
 
     def failed(self, error: BaseException) -> None:
         """Logs what was raised; an answer that did not begin becomes 500, any other is cut."""
-        if self.gone and _is_disconnect(error):
+        if self.gone and is_disconnect(error):
             log.debug("the client left: %s", error)
         else:
             log.error("the ASGI application failed", exc_info=error)
@@ -235,7 +240,7 @@ _EXPECTED = {
 }
 
 
-def _is_disconnect(error: BaseException | None) -> bool:
+def is_disconnect(error: BaseException | None) -> bool:
     """Whether this is, or came of, what ``send`` raises when the peer is gone."""
     while error is not None:
         if isinstance(error, ConnectionClosed):

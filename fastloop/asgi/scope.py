@@ -21,9 +21,13 @@ EXTENSIONS: dict[str, dict[str, Any]] = {
     "http.response.early_hint": {},
 }
 
+SOCKET_EXTENSIONS: dict[str, dict[str, Any]] = {"websocket.http.response": {}}
 
-def scopes(listener: Listener, root_path: str, state: dict[str, Any]) -> Callable[[Scope], Scope]:
-    """Makes the function that completes what the core says of a request.
+
+def scopes(
+    listener: Listener, root_path: str, state: dict[str, Any]
+) -> tuple[Callable[[Scope], Scope], Callable[[Scope, list[str]], Scope]]:
+    """Makes the functions that complete what the core says of a request, and of a WebSocket's.
 
     Nothing that an application may change is shared with another request, but the empty dicts that
     stand for extensions. Keys are set one by one, which costs half of what merging dicts does.
@@ -33,7 +37,7 @@ def scopes(listener: Listener, root_path: str, state: dict[str, Any]) -> Callabl
     versions, extensions = VERSIONS.copy, EXTENSIONS.copy
 
     def scope(whole: Scope) -> Scope:
-        whole["type"] = "http"  # whatever the request would like to become
+        whole["type"] = "http"
         whole["asgi"] = versions()
         whole["scheme"] = "http"
         whole["root_path"] = root_path
@@ -47,7 +51,15 @@ def scopes(listener: Listener, root_path: str, state: dict[str, Any]) -> Callabl
             whole["raw_path"] = raw_root + whole["raw_path"]
         return whole
 
-    return scope
+    def socket_scope(whole: Scope, subprotocols: list[str]) -> Scope:
+        scope(whole)
+        whole["type"], whole["scheme"] = "websocket", "ws"
+        whole["extensions"] = SOCKET_EXTENSIONS.copy()
+        whole["subprotocols"] = subprotocols
+        del whole["method"]
+        return whole
+
+    return scope, socket_scope
 
 
 def server_of(listener: Listener) -> Address:
