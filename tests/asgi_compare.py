@@ -43,18 +43,17 @@ def said(response: httpx.Response, url: str) -> Any:
 
 def talk(url: str, path: str, *messages: str | bytes, **options: Any) -> list[Any]:
     """What a WebSocket tells: of the handshake, in answer to each message, and of its end."""
+    told: list[Any] = []
     try:
-        client = connect(url.replace("http", "ws") + path, open_timeout=TIMEOUT, **options)
+        with connect(url.replace("http", "ws") + path, open_timeout=TIMEOUT, **options) as client:
+            assert client.response is not None
+            told += [client.subprotocol, client.response.headers.get("x-kind")]
+            try:
+                for message in messages:
+                    client.send(message)
+                    told.append(client.recv(TIMEOUT))
+            except ConnectionClosed:
+                told += [client.close_code, client.close_reason]
     except InvalidStatus as refused:
-        fields = refused.response.headers
-        return [refused.response.status_code, fields.get("x-why")]
-    with client:
-        assert client.response is not None
-        told: list[Any] = [client.subprotocol, client.response.headers.get("x-kind")]
-        try:
-            for message in messages:
-                client.send(message)
-                told.append(client.recv(TIMEOUT))
-        except ConnectionClosed:
-            told += [client.close_code, client.close_reason]
-        return told
+        told += [refused.response.status_code, refused.response.headers.get("x-why")]
+    return told

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -488,3 +489,89 @@ class TestDetection:
 
         with pytest.raises(fastloop.ConfigError, match="ASGI 2"):
             detect(Old)
+
+
+# -- tasks that are made only if a request waits --
+
+
+def test_who_knows_the_task_keeps_it(ask: Serve) -> None:
+    """A task that somebody holds, has a word with, or names is no other request's."""
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
+    kept: list[Any] = []
+    told: list[str] = []
+
+    async def run(scope: Message, receive: Receive, send: Send) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        said = f"{variable.get()} {task.get_name()} {task.cancelling()}"
+        await send(START)
+        await send(body(said.encode()))
+        match scope["path"]:
+            case "/hold":
+                kept.append(task)
+            case "/weakly":
+                kept.append(weakref.ref(task))
+            case "/callback":
+                task.add_done_callback(lambda done: told.append(f"done {done.done()}"))
+            case "/name":
+                task.set_name("mine")
+            case "/variable":
+                variable.set("mine")
+            case "/cancel":
+                task.cancel()
+
+    with ask(run) as client:
+        for path in ("/", "/hold", "/weakly", "/callback", "/name", "/variable", "/cancel", "/"):
+            said = client.get(path).text
+            assert said.startswith("unset "), path
+            assert said.endswith(" 0"), path
+            assert "mine" not in said
+        wait_for(lambda: kept[0].done() and told == ["done True"])
+        assert kept[0].exception() is None
+        assert kept[1]() is None
+
+
+def test_all_tasks_are_those_of_requests_that_wait(ask: Serve) -> None:
+    go: list[asyncio.Event] = []
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def run(scope: Message, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/wait":
+            loops.append(asyncio.get_running_loop())
+            go.append(asyncio.Event())
+            await go[0].wait()
+        await send(START)
+        await send(body(b"%d" % len(asyncio.all_tasks())))
+
+    with ask(run) as client:
+        quiet = int(client.get("/").text)
+        client.send(b"GET /wait HTTP/1.1\r\nhost: a\r\n\r\n")
+        wait_for(lambda: bool(go))
+        loops[0].call_soon_threadsafe(go[0].set)
+        assert int(client.response().text) in (quiet, quiet + 1)
+
+
+@pytest.mark.parametrize("then", ["event", "sleep", "nothing"])
+def test_cancelling_oneself_before_the_first_wait(ask: Serve, then: str) -> None:
+    caught: list[str] = []
+
+    async def run(scope: Message, receive: Receive, send: Send) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        try:
+            if then == "event":
+                await asyncio.Event().wait()
+            elif then == "sleep":
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            caught.append(then)
+            task.uncancel()
+        await send(START)
+        await send(body(b"ok"))
+
+    with ask(run) as client:
+        for _ in range(2):
+            assert client.get("/").text == "ok"
+    assert caught == [then] * 2 if then != "nothing" else not caught

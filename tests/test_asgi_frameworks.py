@@ -295,11 +295,10 @@ CASES: dict[str, tuple[Callable[[], Any], list[Ask]]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_same_as_uvicorn(stage_async: Stage, name: str) -> None:
     make, asks = CASES[name]
-    app = make()
     with ExitStack() as stack:
-        url = stack.enter_context(in_uvicorn(app))
+        url = stack.enter_context(in_uvicorn(make()))
         other = stack.enter_context(httpx.Client(base_url=url, timeout=TIMEOUT))
-        server = stage_async.serve(app, URL, framing=None)
+        server = stage_async.serve(make(), URL, framing=None)
         own_url = server.addresses[0]
         own = stack.enter_context(httpx.Client(base_url=own_url, timeout=TIMEOUT))
         for n, ask in enumerate(asks):
@@ -337,10 +336,9 @@ TALKS: dict[str, tuple[Callable[[], Any], list[Any]]] = {
 @pytest.mark.parametrize("name", TALKS)
 def test_sockets_same_as_uvicorn(stage_async: Stage, name: str) -> None:
     make, talks = TALKS[name]
-    app = make()
     done.clear()
-    with in_uvicorn(app) as other:
-        own = stage_async.serve(app, URL, framing=None).addresses[0]
+    with in_uvicorn(make()) as other:
+        own = stage_async.serve(make(), URL, framing=None).addresses[0]
         for path, *messages in talks:
             for options in ({}, {"subprotocols": ["a", "b"], "compression": None}):
                 there = talk(other, path, *messages, **options)

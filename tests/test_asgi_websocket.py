@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -41,7 +43,7 @@ def join(stage_async: Stage) -> Join:
     def join(run: Any, *, path: str = "/", options: Any = (), **arguments: Any) -> ClientConnection:
         server = stage_async.serve(Sockets(run), URL, framing=None, **dict(options))
         url = server.addresses[0].replace("http", "ws") + path
-        return connect(url, open_timeout=TIMEOUT, close_timeout=TIMEOUT, **arguments)
+        return connect(url, open_timeout=TIMEOUT, close_timeout=1, **arguments)
 
     return join
 
@@ -103,9 +105,9 @@ def test_the_client_closes(join: Join) -> None:
         await send({"type": "websocket.close"})
         events.append({})
 
-    client = join(run)
-    client.send("last words")
-    client.close(4321, "that is all")
+    with join(run) as client:
+        client.send("last words")
+        client.close(4321, "that is all")
     end = {"type": "websocket.disconnect", "code": 4321, "reason": "that is all"}
     said = {"type": "websocket.receive", "text": "last words"}
     wait_for(lambda: events == [said, end, end, {}])
@@ -155,8 +157,8 @@ def test_it_refuses(join: Join) -> None:
         await receive()
         await send({"type": "websocket.close"})
 
-    with pytest.raises(InvalidStatus) as refused:
-        join(run)
+    with pytest.raises(InvalidStatus) as refused, join(run):
+        pass
     assert refused.value.response.status_code == 403
 
 
@@ -170,8 +172,8 @@ def test_it_refuses_by_a_response(join: Join, pieces: int) -> None:
             more = n + 1 < pieces
             await send({"type": f"{kind}.body", "body": b"teapot", "more_body": more})
 
-    with pytest.raises(InvalidStatus) as refused:
-        join(run)
+    with pytest.raises(InvalidStatus) as refused, join(run):
+        pass
     response = refused.value.response
     assert (response.status_code, response.headers["x-a"]) == (418, "b")
     assert response.body is None or response.body.endswith(b"teapot")
@@ -188,8 +190,8 @@ def test_what_comes_before_the_accept_is_500(
         for message in first:
             await send(message)
 
-    with pytest.raises(InvalidStatus) as refused:
-        join(run)
+    with pytest.raises(InvalidStatus) as refused, join(run):
+        pass
     assert refused.value.response.status_code == 500
     assert "the ASGI application" in caplog.text
 
@@ -263,15 +265,14 @@ def test_send_waits_for_a_slow_client(join: Join) -> None:
             over.append(error)
             raise
 
-    client = join(run, compression=None, max_queue=1)
-    before = -1
-    while sent != before:  # as much as the buffers of both ends hold
-        before = sent
-        client.ping().wait(0.2)
-    assert 0 < sent < 64 * 2**20
-    client.socket.close()
-    client.close_socket()
-    wait_for(lambda: bool(over))
+    with join(run, compression=None, max_queue=1) as client:
+        before = -1
+        while sent != before:  # as much as the buffers of both ends hold
+            before = sent
+            threading.Event().wait(0.2)
+        assert 0 < sent < 64 * 2**20
+        client.socket.shutdown(socket.SHUT_RDWR)
+        wait_for(lambda: bool(over))
 
 
 def test_a_stop_ends_it_with_1001(stage_async: Stage, caplog: pytest.LogCaptureFixture) -> None:
@@ -283,11 +284,10 @@ def test_a_stop_ends_it_with_1001(stage_async: Stage, caplog: pytest.LogCaptureF
         events.append(await receive())
 
     server = stage_async.serve(Sockets(run), URL, framing=None)
-    with caplog.at_level(logging.ERROR):
-        client = connect(server.addresses[0].replace("http", "ws"), open_timeout=TIMEOUT)
+    with connect(server.addresses[0].replace("http", "ws"), open_timeout=TIMEOUT) as client:
         server.stop()
         with pytest.raises(ConnectionClosed):
             client.recv(TIMEOUT)
         assert client.close_code == 1001
     assert (events[0]["type"], events[0]["code"]) == ("websocket.disconnect", 1001)
-    assert not caplog.records
+    assert not [each for each in caplog.records if each.levelno >= logging.ERROR]

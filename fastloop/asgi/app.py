@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
 from fastloop import native
 from fastloop._ffi import lib
 from fastloop.asgi.cycle import Cycle, Message
+from fastloop.asgi.drive import Drive
 from fastloop.asgi.lifespan import Lifespan
 from fastloop.asgi.scope import scopes
 from fastloop.asgi.stages import COMPLETE
@@ -23,7 +26,7 @@ from fastloop.http.static import Constant, Hole, Static
 from fastloop.interface import name_of
 from fastloop.route import Route
 from fastloop.slices import SLICE_SECONDS
-from fastloop.tasks import Tasks
+from fastloop.tasks import Tasks, can_hold_back
 from fastloop.websocket.connection import CloseReason
 from fastloop.websocket.endpoint import MAX_MESSAGE
 
@@ -97,6 +100,7 @@ class Requests(Tasks):
     ) -> None:
         super().__init__()
         self._sockets = sockets
+        self._run: Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any] | None] = self._first
         self.lifespan = app.lifespan(runtime)
         self._app = app.target
         self._cycle: type[Cycle] = type("Cycle", (Cycle,), {"runtime": runtime, "out": runtime.out})
@@ -123,16 +127,30 @@ class Requests(Tasks):
             return
         try:
             coroutine = self._app(self._scope(own), cycle.receive, cycle.send)
-            task = self.spawn(coroutine)
+            task = self._run(coroutine)
         except Exception as error:
             cycle.failed(error)
             return
-        if task.done():
+        if task is None:
+            cycle.returned()
+        elif task.done():
             cycle.finish(task)
         else:
             if cycle.stage != COMPLETE:
                 cycle.promise()
             task.add_done_callback(cycle.finish)
+
+    def _first(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any] | None:
+        """Runs the first of all; from then on it is known how."""
+        loop = asyncio.get_running_loop()
+        self._run = partial(self._drive, Drive(loop)) if can_hold_back(loop) else self.spawn
+        return self._run(coroutine)
+
+    def _drive(self, drive: Drive, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any] | None:
+        task = drive.run(coroutine)
+        if task is not None:
+            self.keep(task)
+        return task
 
     def _begin_socket(self, cycle: Cycle, own: dict[str, Any]) -> None:
         try:

@@ -214,13 +214,15 @@ class Cycle:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self.failed(error)
-        elif self.stage != COMPLETE:
-            self._incomplete(cancelled=task.cancelled())
+        else:
+            self.returned(cancelled=task.cancelled())
 
-    def _incomplete(self, *, cancelled: bool) -> None:
-        if not (self.gone or self._told or cancelled):
-            log.error("the ASGI application returned without a complete response")
-        self._say(FAULT)
+    def returned(self, *, cancelled: bool = False) -> None:
+        """The application is done: what it left open is a failure of its."""
+        if self.stage != COMPLETE:
+            if not (self.gone or self._told or cancelled):
+                log.error("the ASGI application returned without a complete response")
+            self._say(FAULT)
 
     def failed(self, error: BaseException) -> None:
         """Logs what was raised; an answer that did not begin becomes 500, any other is cut."""

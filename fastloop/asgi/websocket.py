@@ -14,7 +14,7 @@ from fastloop.crossing import FAULT, MARK
 from fastloop.errors import ConnectionClosed
 from fastloop.http.pumps import answer_of
 from fastloop.http.request import Request
-from fastloop.websocket.connection import ABNORMAL
+from fastloop.websocket.connection import ABNORMAL, check_close
 from fastloop.websocket.handshake import Handshake
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ class Socket:
 
     def arrived(self, message: str | bytes) -> None:
         """A message came. The peer is read no more while many wait here."""
+        if self.stage != OPEN:
+            return
         self._arrived.append(message)
         self._size += len(message)
         if not self._paused and (len(self._arrived) >= MANY or self._size >= MUCH):
@@ -99,6 +101,10 @@ class Socket:
             self._cycle.gone = True
             self.ended(ABNORMAL, "")
             self._runtime.command((MARK, lib.FL_FILL, self.id, self._cycle.ticket, FAULT))
+
+    def _broken(self, _: Any) -> None:
+        """It is over. That it was a WebSocket was told before, unless it did not come to that."""
+        self.ended(ABNORMAL, "")
 
     def _wake(self) -> None:
         if self._waiting is not None and not self._waiting.done():
@@ -136,10 +142,10 @@ class Socket:
         answer = self._handshake.accept(
             listener, subprotocol=subprotocol, headers=fields, window=window
         )
-        self._runtime.waits.forget(self.id, self._left)
-        self._runtime.command((MARK, lib.FL_FILL, self.id, self._cycle.ticket, answer))
         self._sockets.open[self.id] = self
         self.stage = OPEN
+        self._answer(answer)
+        self._runtime.waits.end(self.id, self._broken)
 
     async def _say(self, message: Message) -> None:
         said = message.get("bytes")
@@ -147,22 +153,24 @@ class Socket:
             said = message["text"]
         elif type(said) is not bytes:
             said = bytes(said)
-        self._runtime.command((MARK, lib.FL_SEND, self.id, 0, said))
         self._asked += len(said)
+        self._runtime.command((MARK, lib.FL_SEND, self.id, 0, said))
         if self._asked >= CHUNK:
             self._asked = 0
-            await answer_of(self._runtime.waits.room, self.id, 0)
+            if await answer_of(self._runtime.waits.room, self.id, 0) < 0:
+                raise ConnectionClosed("the client left")
 
     def _close(self, code: int, reason: str) -> None:
         if self.stage == OPEN:
+            check_close(code, reason)
             self._runtime.command((MARK, lib.FL_WS_CLOSE, self.id, code, reason))
         else:
-            self._refuse((MARK, lib.FL_HTTP, 403, [], b""))
+            self._answer((MARK, lib.FL_HTTP, 403, [], b""))
         self._end = {"type": "websocket.disconnect", "code": code, "reason": reason}
         self.stage = CLOSED
         self._wake()
 
-    def _refuse(self, answer: Any) -> None:
+    def _answer(self, answer: Any) -> None:
         self._runtime.waits.forget(self.id, self._left)
         self._runtime.command((MARK, lib.FL_FILL, self.id, self._cycle.ticket, answer))
 
@@ -187,7 +195,7 @@ class Socket:
         elif self.stage == DENYING and self._cycle.stage == COMPLETE:
             self._runtime.waits.forget(self.id, self._left)
         elif self.stage != CLOSED:
-            self._refuse(FAULT)
+            self._answer(FAULT)
         self.stage = CLOSED
 
 
