@@ -20,6 +20,12 @@ class Tasks:
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Runs it as a task, up to its first wait at once. Not from inside another task."""
+        task = self.start(coroutine)
+        self.keep(task)
+        return task
+
+    def start(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """The same of a task that is to be kept by the caller."""
         loop = asyncio.get_running_loop()
         task: asyncio.Task[Any]
         if can_hold_back(loop):
@@ -29,7 +35,6 @@ class Tasks:
             task = asyncio.Task(coroutine, loop=loop, eager_start=True)
         else:
             task = loop.create_task(coroutine)
-        self.keep(task)
         return task
 
     def keep(self, task: asyncio.Task[Any]) -> None:

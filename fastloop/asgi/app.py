@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
-from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
@@ -132,25 +131,21 @@ class Requests(Tasks):
             cycle.failed(error)
             return
         if task is None:
-            cycle.returned()
+            if cycle.stage != COMPLETE:
+                cycle.returned()
         elif task.done():
             cycle.finish(task)
         else:
             if cycle.stage != COMPLETE:
                 cycle.promise()
+            self.keep(task)
             task.add_done_callback(cycle.finish)
 
     def _first(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any] | None:
         """Runs the first of all; from then on it is known how."""
         loop = asyncio.get_running_loop()
-        self._run = partial(self._drive, Drive(loop)) if can_hold_back(loop) else self.spawn
+        self._run = Drive(loop).run if can_hold_back(loop) else self.start
         return self._run(coroutine)
-
-    def _drive(self, drive: Drive, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any] | None:
-        task = drive.run(coroutine)
-        if task is not None:
-            self.keep(task)
-        return task
 
     def _begin_socket(self, cycle: Cycle, own: dict[str, Any]) -> None:
         try:
