@@ -469,6 +469,12 @@ def test_models_of_one_connection_are_refused(model: str) -> None:
         fastloop.Server(no_lifespan, URL, model=model)
 
 
+@pytest.mark.parametrize("url", ["ws://127.0.0.1:0/", "resp://127.0.0.1:0"])
+def test_other_addresses_are_refused(url: str) -> None:
+    with pytest.raises(fastloop.ConfigError, match="an ASGI application serves http://"):
+        fastloop.Server(no_lifespan, url)
+
+
 # -- detection --
 
 

@@ -13,9 +13,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
+import pytest
+
+pytest.importorskip("fastapi")
+pytest.importorskip("itsdangerous")
+pytest.importorskip("uvicorn")
+pytest.importorskip("websockets")
+
 import fastapi
 import httpx
-import pytest
 from asgi_compare import in_uvicorn, said, talk
 from client import TIMEOUT, wait_for
 from stage import Stage

@@ -9,6 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+pytest.importorskip("websockets")
+
 from client import TIMEOUT, wait_for
 from http_client import HttpClient
 from stage import Stage
