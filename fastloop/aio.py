@@ -106,11 +106,20 @@ class AsyncioTurns:
         if milliseconds == 0:
             self.schedule()
             return
-        if self._due is not None:
-            self._due.cancel()
-            self._due = None
         if milliseconds > 0:
-            self._due = self._loop.call_later(milliseconds / 1000, self.turn)
+            self._wake_at(self._loop.time() + milliseconds / 1000)
+
+    def _wake_at(self, when: float) -> None:
+        """Turns then. A turn too many does no harm, so a timer that is due before stays."""
+        if self._due is not None:
+            if self._due.when() <= when:
+                return
+            self._due.cancel()
+        self._due = self._loop.call_at(when, self._wake)
+
+    def _wake(self) -> None:
+        self._due = None
+        self.turn()
 
     def detach(self) -> None:
         """Lets go of the asyncio loop; twice is fine."""
