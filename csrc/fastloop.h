@@ -59,10 +59,11 @@ enum fl_op {
     FL_RESP_PAIRS, /* (list): a, b, c, d; as [[a, b], [c, d]] to a RESP3 client */
     FL_HTTP,       /* (status, headers, body): a whole response; headers are (name, value) pairs */
     FL_HTTP_START, /* (status, headers): a response whose body follows by FL_SEND */
-    FL_HTTP_END,   /* (): ... and is complete */
+    FL_HTTP_END,   /* (): ... and is complete. (headers): with these as trailers, if in chunks */
     FL_FILE,       /* (path, head, headers): a file as the response to a request with this head */
-    FL_PART,       /* (path, offset, count): bytes of a file; count -1: to its end. A piece of a
-                    * body of HTTP, if that has a length and the count is told */
+    FL_PART,       /* (path or descriptor, offset, count): bytes of a file; count -1: to its end,
+                    * but as a piece of a body of HTTP the count must be told. The descriptor, which
+                    * stays the caller's, is needed until the outbox was applied */
     FL_WS_ACCEPT,  /* (listener, window, FL_HTTP_START): answers a handshake, see fl_websocket() */
 
     /* commands */

@@ -1,4 +1,4 @@
-/* files.c -- reading and sending files for connections and for handlers.
+/* files.c -- reading files for handlers, and keeping ahead of those that are sent.
  *
  * Workload: files that are in use are in the page cache. So everything is tried first on the loop's
  * thread in the way that fails rather than wait (disk.h), and only what failed goes to the pool. A
@@ -10,11 +10,11 @@
 #include "files.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "disk.h"
 
 #define INTERNAL ((uint64_t)1 << 62) /* in all tickets of ours: users count from 1 */
 
@@ -101,12 +101,6 @@ struct conn *files_waiter(struct conns *t, uint64_t id, uint64_t ticket)
 
 /* -- a file and what is wanted of it -- */
 
-struct want {
-    char path[DISK_PATH];
-    uint64_t offset;
-    int64_t count; /* -1: to the end */
-};
-
 static int read_int(struct codec_reader *r, int64_t *n)
 {
     struct codec_value v = {0};
@@ -115,43 +109,59 @@ static int read_int(struct codec_reader *r, int64_t *n)
     return rc == 0 && v.type != CODEC_INTEGER ? FL_EOUTBOX : rc;
 }
 
-/* Reads (path, offset, count). Returns 0, FL_EOUTBOX, or -errno for what is no name of a file. */
-static int read_want(struct codec_reader *r, struct want *want)
+static int take_name(struct files_want *want, const struct codec_value *v)
+{
+    if (v->type == CODEC_INTEGER) {
+        want->fd = v->integer < 0 || v->integer > INT_MAX ? -1 : (int)v->integer;
+        return want->fd < 0 ? -EBADF : 0;
+    }
+    if (v->len >= sizeof want->path)
+        return -ENAMETOOLONG;
+    if (memchr(v->data, '\0', v->len) != NULL)
+        return -EINVAL;
+    memcpy(want->path, v->data, v->len);
+    want->path[v->len] = '\0';
+    return v->len == 0 ? -ENOENT : 0;
+}
+
+int files_want(struct codec_reader *r, struct files_want *want)
 {
     struct codec_value v = {0};
     int64_t offset;
-    if (codec_read(r, &v) < 0 || (v.type != CODEC_BYTES && v.type != CODEC_TEXT) ||
+    if (codec_read(r, &v) < 0 ||
+        (v.type != CODEC_BYTES && v.type != CODEC_TEXT && v.type != CODEC_INTEGER) ||
         read_int(r, &offset) < 0 || read_int(r, &want->count) < 0)
         return FL_EOUTBOX;
     want->offset = (uint64_t)offset;
-    if (v.len >= sizeof want->path)
-        return -ENAMETOOLONG;
-    if (offset < 0 || want->count < -1 || memchr(v.data, '\0', v.len) != NULL)
-        return -EINVAL;
-    memcpy(want->path, v.data, v.len);
-    want->path[v.len] = '\0';
-    return v.len == 0 ? -ENOENT : 0;
+    want->fd = -1;
+    return offset < 0 || want->count < -1 ? -EINVAL : take_name(want, &v);
 }
 
-/* Opens a file that has offsets. Returns its descriptor or -errno. */
-static int open_file(const char *path, bool now, uint64_t *size)
+static int check_regular(int fd, uint64_t *size)
 {
     struct stat st;
-    int fd = disk_open(DISK_ANYWHERE, path, now);
-    if (fd < 0)
-        return fd;
-    int rc = fstat(fd, &st) < 0 ? -errno : 0;
-    if (rc == 0 && !S_ISREG(st.st_mode))
-        rc = S_ISDIR(st.st_mode) ? -EISDIR : -ESPIPE; /* a FIFO might make us wait for ever */
+    if (fstat(fd, &st) < 0)
+        return -errno;
     *size = (uint64_t)st.st_size;
+    if (S_ISREG(st.st_mode))
+        return 0;
+    return S_ISDIR(st.st_mode) ? -EISDIR : -ESPIPE; /* a FIFO might make us wait for ever */
+}
+
+int files_open(const struct files_want *want, bool now, uint64_t *size)
+{
+    int fd = want->fd < 0 ? disk_open(DISK_ANYWHERE, want->path, now)
+                          : fcntl(want->fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0)
+        return want->fd < 0 ? fd : -errno;
+    int rc = check_regular(fd, size);
     if (rc == 0)
         return fd;
     close(fd);
     return rc;
 }
 
-/* How much of the wanted part exists. */
-static uint64_t part_of(const struct want *want, uint64_t size)
+uint64_t files_part_of(const struct files_want *want, uint64_t size)
 {
     uint64_t left = want->offset < size ? size - want->offset : 0;
     return want->count >= 0 && (uint64_t)want->count < left ? (uint64_t)want->count : left;
@@ -161,14 +171,14 @@ static uint64_t part_of(const struct want *want, uint64_t size)
 
 struct read_job {
     struct files_job job;
-    struct want want;
+    struct files_want want;
     uint32_t slot;
     int rc;
     struct buf data;
 };
 
 /* A file that says it has no bytes may still have some: those of /proc are made when read. */
-static int read_unsized(int fd, const struct want *want, struct buf *out)
+static int read_unsized(int fd, const struct files_want *want, struct buf *out)
 {
     size_t most = want->count < 0 || want->count > LARGEST ? LARGEST + 1 : (size_t)want->count;
     while (out->len < most) {
@@ -185,7 +195,7 @@ static int read_unsized(int fd, const struct want *want, struct buf *out)
     return out->len > LARGEST ? -EFBIG : 0;
 }
 
-static int read_sized(int fd, const struct want *want, uint64_t n, bool now, struct buf *out)
+static int read_sized(int fd, const struct files_want *want, uint64_t n, bool now, struct buf *out)
 {
     if (n > LARGEST)
         return -EFBIG;
@@ -197,14 +207,14 @@ static int read_sized(int fd, const struct want *want, uint64_t n, bool now, str
     return got < 0 ? (int)got : 0;
 }
 
-static int read_wanted(const struct want *want, bool now, struct buf *out)
+static int read_wanted(const struct files_want *want, bool now, struct buf *out)
 {
     uint64_t size = 0;
     int rc;
-    int fd = open_file(want->path, now, &size);
+    int fd = files_open(want, now, &size);
     if (fd < 0)
         return fd;
-    uint64_t n = part_of(want, size);
+    uint64_t n = files_part_of(want, size);
     if (now && (size == 0 || n > AT_ONCE))
         rc = -EAGAIN;
     else if (size == 0)
@@ -238,7 +248,7 @@ static void read_done(struct files_job *job, struct conns *t)
     free(read);
 }
 
-static int read_later(struct files *f, uint32_t slot, const struct want *want)
+static int read_later(struct files *f, uint32_t slot, const struct files_want *want)
 {
     struct read_job *read = calloc(1, sizeof *read);
     if (read == NULL)
@@ -255,14 +265,14 @@ static int read_later(struct files *f, uint32_t slot, const struct want *want)
 
 int files_read(struct files *f, struct codec_reader *r)
 {
-    struct want want;
+    struct files_want want;
     struct buf data = {0};
     int64_t slot;
     if (read_int(r, &slot) < 0 || slot < 0 || slot > INT32_MAX)
         return FL_EOUTBOX;
-    int rc = read_want(r, &want);
-    if (rc == FL_EOUTBOX)
-        return rc;
+    int rc = files_want(r, &want);
+    if (rc == FL_EOUTBOX || want.fd >= 0)
+        return FL_EOUTBOX;
     if (rc == 0)
         rc = batch_full(f->conns) ? -EAGAIN : read_wanted(&want, true, &data);
     if (rc == -EAGAIN) {
@@ -274,128 +284,6 @@ int files_read(struct files *f, struct codec_reader *r)
     tell(f->conns, (uint32_t)slot, &data, rc);
     buf_free(&data);
     return 0;
-}
-
-/* -- sending a part -- */
-
-struct part_job {
-    struct files_job job;
-    struct want want;
-    uint64_t id, ticket;
-    uint64_t size;
-    int fd;
-};
-
-static int append_part(struct conns *t, struct queue *q, const struct want *want, int fd,
-                       uint64_t size)
-{
-    struct blob *blob = wire_blob_of(fd);
-    if (blob == NULL) {
-        close(fd);
-        return -ENOMEM;
-    }
-    int rc = wire_lend(&t->wire, q, blob, want->offset, part_of(want, size));
-    wire_unblob(blob);
-    return rc;
-}
-
-static void part_work(struct files_job *job)
-{
-    struct part_job *part = container_of(job, struct part_job, job);
-    part->fd = open_file(part->want.path, false, &part->size);
-}
-
-/* Nothing can be said in the place of bytes that do not exist: what is in front of them is sent,
- * and that is the end. */
-static void end_at(struct conns *t, struct conn *c, uint64_t ticket, int why)
-{
-    conn_because(c, why);
-    wire_cut(&t->wire, &c->out, ticket);
-    conn_finish(t, c, wire_holes(&c->out));
-}
-
-static void part_done(struct files_job *job, struct conns *t)
-{
-    struct part_job *part = container_of(job, struct part_job, job);
-    struct conn *c = t == NULL ? NULL : files_waiter(t, part->id, part->ticket);
-    struct queue q = {0};
-    if (c == NULL) {
-        if (part->fd >= 0)
-            close(part->fd);
-    } else {
-        int rc = part->fd;
-        if (rc >= 0)
-            rc = append_part(t, &q, &part->want, part->fd, part->size);
-        if (rc < 0)
-            end_at(t, c, part->ticket, rc);
-        wire_fill(&t->wire, &c->out, part->ticket, &q, true);
-        conn_replied(t, c);
-        conn_touch(t, c);
-    }
-    free(part);
-}
-
-static int part_later(struct files *f, struct conn *c, struct queue *q, const struct want *want)
-{
-    const struct exchange none = {.stage = STAGE_NONE};
-    struct part_job *part = calloc(1, sizeof *part);
-    if (part == NULL)
-        return -ENOMEM;
-    part->job.work = part_work;
-    part->job.done = part_done;
-    part->want = *want;
-    part->id = conn_id(c);
-    part->ticket = files_ticket(f);
-    part->fd = -1;
-    int rc = wire_hole(&f->conns->wire, q, part->ticket, &none);
-    if (rc == 0)
-        rc = files_submit(f, &part->job, false);
-    if (rc < 0)
-        free(part);
-    else
-        c->in_flight++;
-    return rc;
-}
-
-/* What a part is to a body of HTTP. Returns 1 if it is to be sent, 0 if not, or FL_EVALUE. */
-static int fit_body(struct exchange *x, const struct want *want)
-{
-    if (x->stage == STAGE_MUTE)
-        return 0;
-    if (x->stage != STAGE_COUNTED || want->count < 0 || (uint64_t)want->count > x->left)
-        return FL_EVALUE;
-    x->left -= (uint64_t)want->count;
-    return want->count > 0;
-}
-
-int files_part(struct files *f, struct conn *c, struct exchange *x, struct queue *q,
-               struct codec_reader *r)
-{
-    struct want want;
-    uint64_t size = 0;
-    struct wire_mark mark = wire_mark(q);
-    int rc = read_want(r, &want);
-    if (rc == FL_EOUTBOX)
-        return rc;
-    if (rc == 0 && conn_framing(f->conns, c)->http != NULL) {
-        int fits = fit_body(x, &want);
-        if (fits <= 0)
-            return fits;
-    }
-    if (rc == 0)
-        rc = open_file(want.path, true, &size);
-    if (rc >= 0)
-        rc = append_part(f->conns, q, &want, rc, size);
-    else if (rc == -EAGAIN)
-        rc = part_later(f, c, q, &want);
-    if (rc == 0)
-        return REPLY_SAID;
-    wire_undo(&f->conns->wire, q, mark);
-    if (rc == -ENOMEM)
-        return rc;
-    conn_because(c, rc);
-    conn_close(f->conns, c);
-    return REPLY_LAST;
 }
 
 /* -- keeping ahead of what is sent -- */

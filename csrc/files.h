@@ -9,6 +9,7 @@
 
 #include "codec.h"
 #include "conn.h"
+#include "disk.h"
 #include "pool.h"
 
 enum {
@@ -66,12 +67,34 @@ struct conn *files_waiter(struct conns *t, uint64_t id, uint64_t ticket);
  * Returns 0 or FL_EOUTBOX. */
 int files_read(struct files *f, struct codec_reader *r);
 
-/* FL_PART: reads the arguments (path, offset, count) and appends these bytes, or a hole for them,
- * to q, a queue for c. In a body of HTTP they are a piece: that must have a length, and the count
- * be told and fit into it. Returns REPLY_SAID; REPLY_LAST if there is no such file (c closes, and
- * c->why tells why); or FL_EOUTBOX, FL_EVALUE or -ENOMEM. */
+/* FL_PART: reads the arguments (path or fd, offset, count) and appends these bytes, or a hole for
+ * them, to q, a queue for c. In a body of HTTP they are a piece: the count must be told, and fit
+ * into its length if it has one. A descriptor stays the caller's. Returns REPLY_SAID; REPLY_LAST if
+ * there is no such file (c closes, and c->why tells why); or FL_EOUTBOX, FL_EVALUE or -ENOMEM. */
 int files_part(struct files *f, struct conn *c, struct exchange *x, struct queue *q,
                struct codec_reader *r);
+
+/* -- among these files: what a caller wants of a file -- */
+
+struct files_want {
+    char path[DISK_PATH];
+    int fd; /* borrowed: instead of a path; -1: none */
+    uint64_t offset;
+    int64_t count; /* -1: to the end */
+    bool exact;    /* so many bytes, even if the file has less */
+};
+
+/* Reads (path or fd, offset, count). Returns 0, FL_EOUTBOX, or -errno for what can be no file. */
+int files_want(struct codec_reader *r, struct files_want *want);
+
+/* Opens a file that has offsets, or duplicates its descriptor. Returns the descriptor, the
+ * caller's, or -errno: -EAGAIN if that would wait, and is to be done `now`. */
+int files_open(const struct files_want *want, bool now, uint64_t *size);
+
+/* How much of the wanted part exists. */
+uint64_t files_part_of(const struct files_want *want, uint64_t size);
+
+/* -- */
 
 /* How many bytes may be sent of the file at the front of c's queue without waiting for a disk. 0:
  * none yet, a hole stands in front of it until they are read; or -ENOMEM. */

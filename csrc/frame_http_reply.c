@@ -219,6 +219,14 @@ static int reply_start(const struct say *s)
     return wire_commit(s->w, s->q, (size_t)(HTTP_WRITE(p, "\r\n") - head));
 }
 
+int http_chunk(struct wire *w, struct queue *q, uint64_t n)
+{
+    char *room = wire_room(w, HEX + 2);
+    if (room == NULL)
+        return -ENOMEM;
+    return wire_commit(w, q, (size_t)(HTTP_WRITE(write_hex(room, n), "\r\n") - room));
+}
+
 static int put_chunk(const struct say *s, struct text piece)
 {
     size_t copied = piece.len < FRAME_COPY ? piece.len : 0;
@@ -274,18 +282,37 @@ static int put_pieces(const struct say *s, uint32_t count)
     return rc;
 }
 
-/* FL_HTTP_END: () */
-static int reply_end(const struct say *s)
+/* The last chunk, and trailers if there are any: fields behind the body (RFC 9112, 7.1.2). Only a
+ * body in chunks has a place for them; with any other they are dropped, as that allows. */
+static int put_end(const struct say *s, bool trailers)
+{
+    struct codec_reader ahead = *s->in;
+    struct http_given given;
+    int rc = trailers ? codec_skip(&ahead) : 0;
+    if (rc < 0)
+        return rc;
+    bool chunked = s->x->stage == STAGE_CHUNKED;
+    char *room = wire_room(s->w, 5 + (size_t)(ahead.at - s->in->at));
+    if (room == NULL)
+        return -ENOMEM;
+    char *p = HTTP_WRITE(room, "0\r\n");
+    if (trailers)
+        rc = http_fields(&p, s->in, &given);
+    if (rc < 0 || !chunked)
+        return rc;
+    return wire_commit(s->w, s->q, (size_t)(HTTP_WRITE(p, "\r\n") - room));
+}
+
+/* FL_HTTP_END: () or (trailers) */
+static int reply_end(const struct say *s, bool trailers)
 {
     struct exchange *x = s->x;
-    bool whole = x->stage == STAGE_MUTE || (x->stage == STAGE_COUNTED && x->left == 0);
-    if (x->stage == STAGE_CHUNKED) {
-        int rc = wire_put(s->w, s->q, "0\r\n\r\n", 5);
-        if (rc < 0)
-            return rc;
-        whole = true;
-    }
-    int rc = http_complete(x);
+    bool whole = x->stage == STAGE_MUTE || x->stage == STAGE_CHUNKED ||
+                 (x->stage == STAGE_COUNTED && x->left == 0);
+    int rc = put_end(s, trailers);
+    if (rc < 0)
+        return rc;
+    rc = http_complete(x);
     return whole ? rc : REPLY_LAST;
 }
 
@@ -308,8 +335,8 @@ static int reply_escape(const struct say *s, uint32_t count)
         return reply_whole(s);
     if (op.integer == FL_HTTP_START && count == 4 && !begun)
         return reply_start(s);
-    if (op.integer == FL_HTTP_END && count == 2 && begun)
-        return reply_end(s);
+    if (op.integer == FL_HTTP_END && (count == 2 || count == 3) && begun)
+        return reply_end(s, count == 3);
     return FL_EVALUE;
 }
 

@@ -27,6 +27,10 @@ int http_reply(const struct framing *f, struct exchange *x, struct codec_reader 
 int http_answer(const struct framing *f, struct exchange *x, int status, const char *text,
                 struct wire *w, struct queue *q);
 
+/* Says the beginning of a chunk of n bytes, which are to follow, and a CRLF behind them. Returns 0
+ * or -ENOMEM. */
+int http_chunk(struct wire *w, struct queue *q, uint64_t n);
+
 /* -- parts of a head: each writes at p, with the CRLF of its line, and returns the end -- */
 
 enum {

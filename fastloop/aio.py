@@ -68,6 +68,7 @@ class AsyncioTurns:
         self._runtime = runtime
         self._loop = asyncio.get_running_loop()
         self._soon: asyncio.Handle | None = None
+        self._turning = False
         self._due: asyncio.TimerHandle | None = None
         self.ended = asyncio.Event()
         runtime.begin()
@@ -77,7 +78,7 @@ class AsyncioTurns:
 
     def schedule(self) -> None:
         """Turns once soon: there is something to send."""
-        if self._soon is None and not self.ended.is_set():
+        if self._soon is None and not self._turning and not self.ended.is_set():
             self._soon = self._loop.call_soon(self.turn)
 
     def turn(self) -> None:
@@ -87,12 +88,17 @@ class AsyncioTurns:
             self._soon = None
         if self.ended.is_set():
             return
-        self._runtime.turn(0)
-        if not self._runtime.running and self._runtime.quiet:
+        runtime = self._runtime
+        self._turning = True
+        try:
+            runtime.turn(0)
+            if not runtime.quiet:  # another turn would look for events as well
+                runtime.flush()
+        finally:
+            self._turning = False
+        if not runtime.running:
             self.detach()
             return
-        if not self._runtime.quiet:
-            self.schedule()
         self._follow_timers()
 
     def _follow_timers(self) -> None:
@@ -100,11 +106,20 @@ class AsyncioTurns:
         if milliseconds == 0:
             self.schedule()
             return
-        if self._due is not None:
-            self._due.cancel()
-            self._due = None
         if milliseconds > 0:
-            self._due = self._loop.call_later(milliseconds / 1000, self.turn)
+            self._wake_at(self._loop.time() + milliseconds / 1000)
+
+    def _wake_at(self, when: float) -> None:
+        """Turns then. A turn too many does no harm, so a timer that is due before stays."""
+        if self._due is not None:
+            if self._due.when() <= when:
+                return
+            self._due.cancel()
+        self._due = self._loop.call_at(when, self._wake)
+
+    def _wake(self) -> None:
+        self._due = None
+        self.turn()
 
     def detach(self) -> None:
         """Lets go of the asyncio loop; twice is fine."""

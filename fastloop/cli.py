@@ -12,6 +12,7 @@ from fastloop.config import PREFIX
 from fastloop.errors import ConfigError
 from fastloop.flags import Group, attended, config_options, load, run
 from fastloop.http.router import Router
+from fastloop.reload import reload as watch
 from fastloop.server import Server
 
 SERVE_EPILOG = """\b
@@ -89,6 +90,19 @@ def main() -> None:
     default="",
     help="where modules are looked for first; by default the current directory",
 )
+@click.option(
+    "--reload",
+    is_flag=True,
+    help="for development: serve anew when a source changes; needs watchfiles",
+)
+@click.option(
+    "--reload-dir",
+    "reload_dirs",
+    metavar="DIR",
+    multiple=True,
+    help="where sources are that may change; by default --app-dir; may be given again",
+)
+@click.option("--reloaded", is_flag=True, hidden=True)
 @config_options
 def serve(
     handler: str,
@@ -99,6 +113,9 @@ def serve(
     stream: bool,
     factory: bool,
     app_dir: str,
+    reload: bool,
+    reload_dirs: tuple[str, ...],
+    reloaded: bool,
     **options: Any,
 ) -> None:
     """Serve TARGET: module:attr, path/file.py:attr, or module:factory().
@@ -119,6 +136,9 @@ def serve(
             if chosen is None:
                 raise ConfigError(f"{url} needs --framing: one of {', '.join(framing.NAMES)}")
             framings[url] = chosen
+    if reload:
+        watch(click.get_current_context(), urls, reload_dirs or (app_dir or ".",))
+        return
     called = factory and not handler.endswith("()")
     server = Server(
         target.load(handler + "()" if called else handler, app_dir),
@@ -128,7 +148,7 @@ def serve(
         stream=stream,
         **asdict(config),
     )
-    run(server)
+    run(server, quiet=reloaded)
 
 
 def prefix_and_directory(text: str) -> tuple[str, str]:

@@ -76,10 +76,15 @@ def load(options: Mapping[str, Any]) -> Config:
     return config
 
 
-def run(server: Server) -> None:
-    """Serves until Ctrl-C or SIGTERM, after it said where."""
+def run(server: Server, *, quiet: bool = False) -> None:
+    """Serves until Ctrl-C or SIGTERM, after it said where, unless that is known."""
+
+    def started() -> None:
+        if not quiet:
+            click.echo(listening(server.addresses))
+
     # Not before signals are handled: whoever reads it may send one.
-    attended(lambda: server.run(started=lambda: click.echo(listening(server.addresses))))
+    attended(lambda: server.run(started=started))
 
 
 def attended(serve: Callable[[], object]) -> None:

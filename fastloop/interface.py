@@ -11,6 +11,7 @@ from fastloop.http.router import Router
 
 HANDLER, WSGI, ASGI = "handler", "wsgi", "asgi"
 
+_ASGI3 = ["scope", "receive", "send"]
 _ASGI2 = (
     "is an application of ASGI 2, which is called twice: hand over"
     " asgiref.compatibility.guarantee_single_callable(app)"
@@ -33,11 +34,16 @@ def detect(target: Any, interface: str = "auto") -> str:
         return HANDLER
     if names == ["scope"]:
         raise ConfigError(f"{name_of(target)} {_ASGI2}")
-    if names[:3] == ["scope", "receive", "send"] or len(names) == 3:
+    if names[:3] == _ASGI3 or len(names) == 3:
         return ASGI
     if len(names) == 2 and names[0] not in ("request", "connection"):
         return WSGI
     return HANDLER
+
+
+def is_asgi(target: Any) -> bool:
+    """Whether it is called as ASGI names its arguments, so that it can be nothing else."""
+    return callable(target) and (parameters_of(target) or [])[:3] == _ASGI3
 
 
 def parameters_of(target: Callable[..., Any]) -> list[str] | None:

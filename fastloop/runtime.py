@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from fastloop.route import Route
     from fastloop.server import Server
     from fastloop.websocket.connection import Opening
-    from fastloop.websocket.endpoint import Endpoint
 
 log = logging.getLogger("fastloop")
 
@@ -45,7 +44,7 @@ class Runtime(Posting):
         self.out: list[Any] = []
         self.commands = 0
         self._inbox: Any = None
-        self.sockets: dict[Endpoint, tuple[int, int]] = {}  # listener, window of compression
+        self.sockets: dict[object, tuple[int, int]] = {}  # listener, window of compression
         self.openings: dict[int, Opening] = {}  # how WebSockets came about
         self._reasons: dict[int, str] = {}
         self.running = True

@@ -7,20 +7,17 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
-from fastloop.aio import AsyncioTurns, awaited, loop_factory
-from fastloop.asgi.app import Requests
-from fastloop.asgi.lifespan import Lifespan
+from fastloop.aio import loop_factory
 from fastloop.assembly import Assembly
 from fastloop.config import EVENT_LOOP, Config
 from fastloop.errors import ConfigError, FastloopError
+from fastloop.hosting import host
 from fastloop.runtime import Runtime
 from fastloop.services import Framings, services_of
 from fastloop.signals import Signals
-from fastloop.tasks import Tasks
 from fastloop.telling import Telling
 
 log = logging.getLogger("fastloop")
@@ -201,41 +198,7 @@ class Server(Telling):
             runner.run(self._serve(runtime, started))
 
     async def _serve(self, runtime: Runtime, started: Callable[[], object] | None = None) -> None:
-        dispatches = [route.dispatch for route in runtime.routes]
-        lifespans = [each.lifespan for each in dispatches if isinstance(each, Requests)]
-        try:
-            begins = await self._startup(runtime, lifespans)
-        except BaseException:
-            runtime.end()
-            raise
-        if not begins:
-            runtime.end()
-            await self._shutdown(lifespans)
-            return
-        if started is not None:
-            started()
-        turns = AsyncioTurns(runtime)
-        try:
-            await turns.ended.wait()
-        finally:
-            turns.detach()
-            for each in dispatches:
-                if isinstance(each, Tasks):
-                    await each.finish(runtime.drained - monotonic())
-            await self._shutdown(lifespans)
-
-    async def _startup(self, runtime: Runtime, lifespans: list[Lifespan]) -> bool:
-        """Whether all of them started before anybody stopped the server."""
-        for lifespan in lifespans:
-            if not await awaited(lifespan.startup(), runtime.attend):
-                log.warning("stopped before the application started")
-                return False
-        return runtime.attend()
-
-    async def _shutdown(self, lifespans: list[Lifespan]) -> None:
-        for lifespan in lifespans:
-            if not await awaited(lifespan.shutdown(), lambda: not self.hurried):
-                log.warning("stopped before the application had shut down")
+        await host(runtime, started, lambda: self.hurried)
 
     def _close(self) -> None:
         for runtime in self._runtimes:

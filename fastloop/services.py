@@ -16,7 +16,7 @@ from fastloop.framing import Framing, of
 from fastloop.handlers import Handler
 from fastloop.http.app import App
 from fastloop.http.router import Router
-from fastloop.interface import ASGI, WSGI, detect
+from fastloop.interface import ASGI, WSGI, detect, is_asgi
 from fastloop.route import Route
 from fastloop.workers import Works
 from fastloop.wsgi.app import App as WSGIApp
@@ -176,6 +176,10 @@ def _refuse_web(target: Any, bind: Bind) -> None:
     for kind, what in ((Router, "a Router"), (wsgi.WSGI, "a WSGI application")):
         if isinstance(target, kind):
             raise ConfigError(f"{what} serves http:// addresses, not {bind.url}")
+    if is_asgi(target):
+        raise ConfigError(
+            f"an ASGI application serves http:// addresses, with its WebSockets, not {bind.url}"
+        )
 
 
 def framings_of(framing: Framings, binds: list[Bind], config: Config) -> list[Framing]:

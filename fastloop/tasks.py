@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from contextvars import Context
 from typing import Any
 
-_CAPTURES = sys.implementation.name == "cpython" and sys.version_info < (3, 12)
+CAPTURES = sys.implementation.name == "cpython" and sys.version_info < (3, 12)
 """Whether tasks cannot begin at once by themselves, but can be made to."""
 
 
@@ -19,20 +20,28 @@ class Tasks:
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Runs it as a task, up to its first wait at once. Not from inside another task."""
+        task = self.start(coroutine)
+        self.keep(task)
+        return task
+
+    def start(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """The same of a task that is to be kept by the caller."""
         loop = asyncio.get_running_loop()
         task: asyncio.Task[Any]
-        if loop.get_task_factory() is not None:
-            task = loop.create_task(coroutine)
-        elif sys.version_info >= (3, 12):
+        if can_hold_back(loop):
+            task, step, context = held_back(coroutine, loop)
+            context.run(step)
+        elif sys.version_info >= (3, 12) and loop.get_task_factory() is None:
             task = asyncio.Task(coroutine, loop=loop, eager_start=True)
-        elif _CAPTURES and hasattr(loop, "__dict__"):
-            task = _begun(coroutine, loop)
         else:
             task = loop.create_task(coroutine)
+        return task
+
+    def keep(self, task: asyncio.Task[Any]) -> None:
+        """From now on it is one of these, until it is done."""
         if not task.done():
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        return task
 
     def cancel(self) -> None:
         """Cancels the tasks that are not done."""
@@ -51,11 +60,15 @@ class Tasks:
             await asyncio.wait(list(self._tasks), timeout=1)
 
 
-def _begun(coroutine: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop) -> Any:
-    """A task whose first step was made here and now instead of in the loop's next round.
+def held_back(
+    coroutine: Coroutine[Any, Any, Any],
+    loop: asyncio.AbstractEventLoop,
+    name: str | None = None,
+) -> tuple[asyncio.Task[Any], Callable[[], object], Context]:
+    """A task whose first step is still to be made, by ``context.run(step)``.
 
-    A new task hands its first step to ``loop.call_soon``, which an attribute of the instance hides
-    for just that long. The step itself makes the task the current one and runs in its context.
+    A new task hands it to ``loop.call_soon``, which an attribute of the instance hides for that
+    long. The step itself makes the task the current one.
     """
     steps: list[tuple[Any, tuple[Any, ...], Any]] = []
 
@@ -64,12 +77,19 @@ def _begun(coroutine: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop)
 
     loop.call_soon = capture  # type: ignore[assignment]
     try:
-        task = asyncio.Task(coroutine, loop=loop)
+        task = asyncio.Task(coroutine, loop=loop, name=name)
     finally:
         del loop.call_soon
+    found = None
     for callback, args, context in steps:
         if getattr(callback, "__self__", None) is task:
-            context.run(callback, *args)
+            found = callback, context
         else:  # a finalizer's, which happened to run meanwhile
             loop.call_soon(callback, *args, context=context)
-    return task
+    assert found is not None
+    return task, *found
+
+
+def can_hold_back(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether tasks of this loop can be made so."""
+    return CAPTURES and hasattr(loop, "__dict__") and loop.get_task_factory() is None

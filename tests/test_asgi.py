@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from stage import Stage
 
 import fastloop
 from conftest import backends
+from fastloop.asgi.scope import EXTENSIONS
 from fastloop.interface import detect
 
 Message = dict[str, Any]
@@ -102,7 +104,7 @@ def test_scope(ask: Serve, pause: bool) -> None:
     assert scope["state"] == {"kept": "in startup"}
 
 
-def test_scopes_share_nothing_and_are_of_http(ask: Serve) -> None:
+def test_scopes_share_nothing(ask: Serve) -> None:
     async def run(scope: Message, receive: Receive, send: Send) -> None:
         said = f"{scope['type']} {scope['path']} {sorted(scope['state'])} {scope['extensions']}"
         scope["state"]["other"] = scope["asgi"]["other"] = scope["extensions"]["other"] = 1
@@ -112,8 +114,8 @@ def test_scopes_share_nothing_and_are_of_http(ask: Serve) -> None:
 
     with ask(run) as client:
         first = client.get("/%ff").text
-        second = client.ask("GET", "/%ff", None, Connection="upgrade", Upgrade="websocket").text
-    assert first == second == "http /\ufffd ['kept'] {'http.response.early_hint': {}}"
+        second = client.get("/%ff").text
+    assert first == second == f"http /\ufffd ['kept'] {EXTENSIONS}"
 
 
 @pytest.mark.parametrize("size", [0, 10, 300_000])
@@ -323,21 +325,6 @@ def test_disconnect_follows_a_complete_response(ask: Serve) -> None:
         wait_for(lambda: events == ["http.disconnect"] * 2)
 
 
-def test_early_hints(ask: Serve) -> None:
-    async def run(scope: Message, receive: Receive, send: Send) -> None:
-        assert "http.response.early_hint" in scope["extensions"]
-        await send({"type": "http.response.early_hint", "links": [b"</a.css>; rel=preload"]})
-        await send(START)
-        await send(body(b"ok"))
-
-    client = ask(run)
-    client.send(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
-    said = client.client.rest()
-    assert said.startswith(
-        b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\nHTTP/1.1 2"
-    )
-
-
 def test_pipelined_requests_answer_in_order(ask: Serve) -> None:
     async def run(scope: Message, receive: Receive, send: Send) -> None:
         await asyncio.sleep(0.05 if scope["path"] == "/0" else 0)
@@ -482,6 +469,12 @@ def test_models_of_one_connection_are_refused(model: str) -> None:
         fastloop.Server(no_lifespan, URL, model=model)
 
 
+@pytest.mark.parametrize("url", ["ws://127.0.0.1:0/", "resp://127.0.0.1:0"])
+def test_other_addresses_are_refused(url: str) -> None:
+    with pytest.raises(fastloop.ConfigError, match="an ASGI application serves http://"):
+        fastloop.Server(no_lifespan, url)
+
+
 # -- detection --
 
 
@@ -502,3 +495,89 @@ class TestDetection:
 
         with pytest.raises(fastloop.ConfigError, match="ASGI 2"):
             detect(Old)
+
+
+# -- tasks that are made only if a request waits --
+
+
+def test_who_knows_the_task_keeps_it(ask: Serve) -> None:
+    """A task that somebody holds, has a word with, or names is no other request's."""
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
+    kept: list[Any] = []
+    told: list[str] = []
+
+    async def run(scope: Message, receive: Receive, send: Send) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        said = f"{variable.get()} {task.get_name()} {task.cancelling()}"
+        await send(START)
+        await send(body(said.encode()))
+        match scope["path"]:
+            case "/hold":
+                kept.append(task)
+            case "/weakly":
+                kept.append(weakref.ref(task))
+            case "/callback":
+                task.add_done_callback(lambda done: told.append(f"done {done.done()}"))
+            case "/name":
+                task.set_name("mine")
+            case "/variable":
+                variable.set("mine")
+            case "/cancel":
+                task.cancel()
+
+    with ask(run) as client:
+        for path in ("/", "/hold", "/weakly", "/callback", "/name", "/variable", "/cancel", "/"):
+            said = client.get(path).text
+            assert said.startswith("unset "), path
+            assert said.endswith(" 0"), path
+            assert "mine" not in said
+        wait_for(lambda: kept[0].done() and told == ["done True"])
+        assert kept[0].exception() is None
+        assert kept[1]() is None
+
+
+def test_all_tasks_are_those_of_requests_that_wait(ask: Serve) -> None:
+    go: list[asyncio.Event] = []
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def run(scope: Message, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/wait":
+            loops.append(asyncio.get_running_loop())
+            go.append(asyncio.Event())
+            await go[0].wait()
+        await send(START)
+        await send(body(b"%d" % len(asyncio.all_tasks())))
+
+    with ask(run) as client:
+        quiet = int(client.get("/").text)
+        client.send(b"GET /wait HTTP/1.1\r\nhost: a\r\n\r\n")
+        wait_for(lambda: bool(go))
+        loops[0].call_soon_threadsafe(go[0].set)
+        assert int(client.response().text) in (quiet, quiet + 1)
+
+
+@pytest.mark.parametrize("then", ["event", "sleep", "nothing"])
+def test_cancelling_oneself_before_the_first_wait(ask: Serve, then: str) -> None:
+    caught: list[str] = []
+
+    async def run(scope: Message, receive: Receive, send: Send) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        try:
+            if then == "event":
+                await asyncio.Event().wait()
+            elif then == "sleep":
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            caught.append(then)
+            task.uncancel()
+        await send(START)
+        await send(body(b"ok"))
+
+    with ask(run) as client:
+        for _ in range(2):
+            assert client.get("/").text == "ok"
+    assert caught == [then] * 2 if then != "nothing" else not caught

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import subprocess
+import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
+import pytest
+
+pytest.importorskip("fastapi")
+pytest.importorskip("itsdangerous")
+pytest.importorskip("uvicorn")
+pytest.importorskip("websockets")
+
 import fastapi
 import httpx
-import pytest
-import uvicorn
+from asgi_compare import in_uvicorn, said, talk
 from client import TIMEOUT, wait_for
 from stage import Stage
 from starlette.applications import Starlette
@@ -28,7 +38,8 @@ from starlette.responses import (
     Response,
     StreamingResponse,
 )
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 URL = "http://127.0.0.1:0"
 PIECES = [b"piece %d\n" % n * 1000 for n in range(20)]
@@ -87,6 +98,29 @@ async def file(_: Request) -> Response:
     return FileResponse(Path(__file__))
 
 
+async def chat(socket: WebSocket) -> None:
+    await socket.accept(
+        subprotocol=next(iter(socket.scope["subprotocols"]), None), headers=[(b"x-kind", b"chat")]
+    )
+    async for text in socket.iter_text():
+        if text == "leave":
+            await socket.close(3000, "as you like")
+            return
+        await socket.send_text(f"{socket.path_params['room']}: {text}")
+        await asyncio.sleep(0)
+
+
+async def guarded(socket: WebSocket) -> None:
+    if "token" not in socket.query_params:
+        await socket.send_denial_response(Response("no", 401, headers={"x-why": "no token"}))
+        return
+    if socket.query_params["token"] == "bad":
+        await socket.close()
+        return
+    await socket.accept()
+    await socket.send_json(await socket.receive_json())
+
+
 starlette = Starlette(
     routes=[
         Route("/visits", visits),
@@ -95,7 +129,8 @@ starlette = Starlette(
         Route("/background", background),
         Route("/failing", failing),
         Route("/headers", headers),
-        Route("/file", file),
+        WebSocketRoute("/chat/{room}", chat),
+        WebSocketRoute("/guarded", guarded),
         Mount("/below", routes=[Route("/echo/{rest:path}", echo, methods=["POST", "PUT"])]),
     ],
     middleware=[
@@ -149,6 +184,53 @@ def quart() -> Any:
     return app
 
 
+def litestar() -> Any:
+    """An application of Litestar."""
+    framework = pytest.importorskip("litestar")
+    from litestar.datastructures import UploadFile
+    from litestar.enums import RequestEncodingType
+    from litestar.params import Body
+    from litestar.response import Stream
+
+    @framework.get("/items/{number:int}", sync_to_thread=False)  # type: ignore[untyped-decorator]
+    def item(number: int, q: str = "none") -> dict[str, Any]:
+        return {"number": number, "q": q}
+
+    @framework.post("/items")  # type: ignore[untyped-decorator]
+    async def create(data: dict[str, list[int]]) -> int:
+        return sum(data["values"])
+
+    async def upload(data: Any) -> list[Any]:
+        content = await data.read()
+        return [data.filename, len(content), sum(content)]
+
+    upload.__annotations__ = {
+        "data": Annotated[UploadFile, Body(media_type=RequestEncodingType.MULTI_PART)],
+        "return": list[Any],
+    }
+
+    @framework.get("/pieces")  # type: ignore[untyped-decorator]
+    async def pieces() -> Stream:
+        async def each() -> AsyncIterator[bytes]:
+            for piece in PIECES:
+                yield piece
+
+        return Stream(each())
+
+    pieces.fn.__annotations__["return"] = Stream
+
+    @framework.get("/failing")  # type: ignore[untyped-decorator]
+    async def failing() -> None:
+        raise ValueError("on purpose")
+
+    @framework.websocket_listener("/echo")  # type: ignore[untyped-decorator]
+    async def echo(data: str) -> str:
+        return data.upper()
+
+    handlers = [item, create, framework.post("/upload")(upload), pieces, failing, echo]
+    return framework.Litestar(handlers, openapi_config=None, logging_config=None)
+
+
 # -- the same of both --
 
 Ask = Callable[[httpx.Client], httpx.Response]
@@ -170,12 +252,17 @@ CASES: dict[str, tuple[Callable[[], Any], list[Ask]]] = {
             lambda c: c.put("/below/echo/a%20b/%C3%A9", content=b"0123456789"),
             lambda c: c.post("/below/echo/", content=iter([b"a" * 100_000] * 3)),
             lambda c: c.get("/below/echo/"),
-            lambda c: c.get("/file", headers={"accept-encoding": "identity"}),
+            lambda c: c.get("/visits/"),
+            lambda c: c.get("/nowhere"),
+        ],
+    ),
+    "files": (  # sent by path, which the middleware above treats in another way
+        lambda: Starlette(routes=[Route("/file", file)]),
+        [
+            lambda c: c.get("/file"),
             lambda c: c.get("/file", headers={"range": "bytes=10-19"}),
             lambda c: c.get("/file", headers={"range": "bytes=9999999-"}),
             lambda c: c.head("/file"),
-            lambda c: c.get("/visits/"),
-            lambda c: c.get("/nowhere"),
         ],
     ),
     "fastapi": (
@@ -199,48 +286,132 @@ CASES: dict[str, tuple[Callable[[], Any], list[Ask]]] = {
             lambda c: c.put("/"),
         ],
     ),
+    "litestar": (
+        litestar,
+        [
+            lambda c: c.get("/items/3?q=%C3%A9"),
+            lambda c: c.get("/items/three"),
+            lambda c: c.post("/items", json={"values": [1, 2]}),
+            lambda c: c.post("/items", content=b"{"),
+            lambda c: c.post("/upload", files={"file": ("a.bin", bytes(range(256)) * 800)}),
+            lambda c: c.get("/pieces"),
+            lambda c: c.get("/failing"),
+            lambda c: c.get("/nowhere"),
+        ],
+    ),
 }
-
-
-@contextmanager
-def in_uvicorn(app: Any) -> Iterator[str]:
-    """Serves it in a thread. Yields its URL."""
-    server = uvicorn.Server(
-        uvicorn.Config(app, port=0, log_level="critical", lifespan="auto", loop="asyncio")
-    )
-    thread = threading.Thread(target=server.run, name="uvicorn")
-    thread.start()
-    try:
-        wait_for(lambda: server.started)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
-OWN = ("date", "server", "connection", "set-cookie", "content-length", "transfer-encoding")
-"""Fields of the server itself, how it says where the body ends, and what tells the time."""
-
-
-def said(response: httpx.Response, url: str) -> Any:
-    """All that the application decides."""
-    fields = sorted((k, v.replace(url, "")) for k, v in response.headers.items() if k not in OWN)
-    return response.status_code, fields, "set-cookie" in response.headers, response.content
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_same_as_uvicorn(stage_async: Stage, name: str) -> None:
     make, asks = CASES[name]
-    app = make()
     with ExitStack() as stack:
-        url = stack.enter_context(in_uvicorn(app))
+        url = stack.enter_context(in_uvicorn(make()))
         other = stack.enter_context(httpx.Client(base_url=url, timeout=TIMEOUT))
-        server = stage_async.serve(app, URL, framing=None)
+        server = stage_async.serve(make(), URL, framing=None)
         own_url = server.addresses[0]
         own = stack.enter_context(httpx.Client(base_url=own_url, timeout=TIMEOUT))
         for n, ask in enumerate(asks):
             assert said(ask(own), own_url) == said(ask(other), url), n
+
+
+@fast.websocket("/numbers")
+async def numbers(socket: fastapi.WebSocket, start: int = 0) -> None:
+    await socket.accept()
+    try:
+        while True:
+            start += len(await socket.receive_bytes())
+            await socket.send_bytes(b"%d" % start)
+    except fastapi.WebSocketDisconnect as end:
+        done.append(f"{end.code} {end.reason}")
+
+
+TALKS: dict[str, tuple[Callable[[], Any], list[Any]]] = {
+    "starlette": (
+        lambda: starlette,
+        [
+            ("/chat/tea", "hello", "\u20ac", "leave", "late"),
+            ("/chat/a%20b", "x" * 100_000),
+            ("/guarded",),
+            ("/guarded?token=bad",),
+            ("/guarded?token=good", "[1, 2]"),
+            ("/nowhere",),
+        ],
+    ),
+    "fastapi": (lambda: fast, [("/numbers?start=7", b"four", b""), ("/numbers?start=x",)]),
+    "litestar": (litestar, [("/echo", "hello"), ("/other",)]),
+}
+
+
+@pytest.mark.parametrize("name", TALKS)
+def test_sockets_same_as_uvicorn(stage_async: Stage, name: str) -> None:
+    make, talks = TALKS[name]
+    done.clear()
+    with in_uvicorn(make()) as other:
+        own = stage_async.serve(make(), URL, framing=None).addresses[0]
+        for path, *messages in talks:
+            for options in ({}, {"subprotocols": ["a", "b"], "compression": None}):
+                there = talk(other, path, *messages, **options)
+                assert talk(own, path, *messages, **options) == there, path
+        if name == "fastapi":
+            wait_for(lambda: len(done) == 4)
+            assert set(done) == {"1000 "}
+
+
+class Program:
+    """A server in a process of its own, which says at the end of a line where it listens."""
+
+    def __init__(self, *command: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        )
+
+    def __enter__(self) -> str:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if found := re.search(r"http://127.0.0.1:\d+", line):
+                return found[0]
+        raise AssertionError("it ended without saying where it listens")
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.communicate(timeout=TIMEOUT)
+
+
+def test_django_same_as_uvicorn() -> None:
+    """In processes, since the threads in which Django runs what is not async never end."""
+    pytest.importorskip("django")
+    app = "wsgi_apps.django_app:asgi"
+    form = "application/x-www-form-urlencoded"
+    asks: list[Ask] = [
+        lambda c: c.get("/"),
+        lambda c: c.get("/echo/%C3%A9%20x?b=c&b=d"),
+        lambda c: c.post("/echo/x", content=b"a=b&c=%20", headers={"content-type": form}),
+        lambda c: c.get("/count"),
+        lambda c: c.get("/count"),
+        lambda c: c.post("/upload", files={"a": ("a.txt", b"x" * 300_000)}, data={"b": "plain"}),
+        lambda c: c.get("/stream"),
+        lambda c: c.get("/big"),
+        lambda c: c.get("/file"),
+        lambda c: c.get("/away"),
+        lambda c: c.get("/none"),
+        lambda c: c.get("/fail"),
+        lambda c: c.get("/missing"),
+    ]
+    with ExitStack() as stack:
+        bind = ("--bind", "http://127.0.0.1:0")
+        clients = []
+        for command in (("fastloop", "serve", app, *bind), ("uvicorn", app, "--port", "0")):
+            url = stack.enter_context(Program(*command))
+            client = httpx.Client(base_url=url, timeout=TIMEOUT, headers={"host": "testserver"})
+            clients.append((stack.enter_context(client), url))
+        for n, ask in enumerate(asks):
+            own, other = (said(ask(client), url) for client, url in clients)
+            assert own == other, n
 
 
 def test_background_tasks_follow_the_response(stage_async: Stage) -> None:

@@ -39,7 +39,8 @@ def cases(quick: bool) -> list[Case]:
     found = []
     for app, what in BARE.items():
         reach = 0.65 if app == "raw" else 1.0
-        ratios = tuple(Ratio(each, reach) for each in (roster.UVICORN, roster.GRANIAN))
+        peers = (roster.UVICORN, roster.GRANIAN, roster.FASTPYSGI)
+        ratios = tuple(Ratio(each, reach) for each in peers)
         title = f"ASGI, {what}, 64 connections"
         found.append(Case(f"asgi-{app}", title, _servers(app), _get(app, quick), ratios))
     return found

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from fastloop._ffi import lib, strerror
+from fastloop.asgi.extensions import EXTENSIONS
+from fastloop.asgi.stages import BEGUN, COMPLETE, NEW, STARTED, TRAILING
 from fastloop.crossing import FAULT, MARK
 from fastloop.dispatch import next_ticket
 from fastloop.errors import ConnectionClosed
@@ -21,9 +24,6 @@ from fastloop.runtime import Runtime
 log = logging.getLogger("fastloop")
 
 Message = dict[str, Any]
-
-NEW, STARTED, BEGUN, COMPLETE = range(4)
-"""How far a response is: nothing said; its head is known; parts of it are sent; all is said."""
 
 CHUNK = 64 * 1024
 """Bytes of a body that are sent before ``send`` waits until the peer takes them."""
@@ -37,13 +37,15 @@ class Cycle:
     """A request and its response. Each runtime has a class of its own."""
 
     runtime: ClassVar[Runtime]
+    out: ClassVar[list[Any]]  # the runtime's
 
     ticket = 0  # of the promise; 0: the reply is still to be said in this turn
     stage = NEW
     gone = False
     _read = False  # whether the whole body was handed over
-    _status = 200
-    _headers: Any = ()
+    status = 200
+    headers: Any = ()
+    trailers: Any = None  # fields behind the body, if there are to be any
     _asked = 0  # bytes since somebody waited for room
     _leaving: asyncio.Future[None] | None = None
     _watched = False
@@ -119,7 +121,7 @@ class Cycle:
         if status is None:
             self._left(why)
         elif self.stage < BEGUN:
-            self._say((MARK, lib.FL_HTTP, status, _TEXT, strerror(why) + "\n"))
+            self.refuse(status, (), strerror(why))
 
     # -- the response --
 
@@ -135,25 +137,23 @@ class Cycle:
         if stage == COMPLETE:
             return
         kind = message["type"]
-        if kind == "http.response.body" and stage != NEW:
+        if kind == "http.response.body" and stage != NEW and stage != TRAILING:
             body = message.get("body", b"")
             if type(body) is not bytes:
                 body = bytes(body)
-            if message.get("more_body", False):
-                await self._piece(body)
-            elif stage == STARTED:
-                self._say((MARK, lib.FL_HTTP, self._status, self._headers, body))
+            if stage == STARTED and self.trailers is None and not message.get("more_body"):
+                self._say((MARK, lib.FL_HTTP, self.status, self.headers, body))
             else:
-                if body:
-                    self._put(body)
-                self._say(_END)
+                await self.piece(body, len(body), more=message.get("more_body", False))
         elif kind == "http.response.start" and stage == NEW:
-            self._status = int(message["status"])
+            self.status = int(message["status"])
             headers = message.get("headers", ())
-            self._headers = headers if type(headers) is list else list(map(tuple, headers))
+            self.headers = headers if type(headers) is list else list(map(tuple, headers))
+            if message.get("trailers"):
+                self.trailers = []
             self.stage = STARTED
-        elif kind == "http.response.early_hint":
-            self._hint(message["links"])
+        elif kind in EXTENSIONS and (extension := EXTENSIONS[kind]).fits(stage):
+            await extension.send(self, message)
         else:
             raise RuntimeError(f"{kind!r} does not fit here: {_EXPECTED[stage]}")
 
@@ -161,7 +161,7 @@ class Cycle:
         """Takes the place of the reply, if nothing did."""
         if not self.ticket and self.stage != COMPLETE:
             self.ticket = next_ticket()
-            self.runtime.out.append((MARK, lib.FL_LATER, self.ticket))
+            self.out.append((MARK, lib.FL_LATER, self.ticket))
 
     def _say(self, value: Any) -> None:
         """The whole response, or its end."""
@@ -169,34 +169,43 @@ class Cycle:
         if self.ticket:
             self.runtime.command((MARK, lib.FL_FILL, self.id, self.ticket, value))
         else:
-            self.runtime.out.append(value)
+            self.out.append(value)
         if self._watched or self._leaving is not None:
             self._release()
 
-    def _put(self, value: Any) -> None:
+    def put(self, value: Any) -> None:
+        """Says a part of the response, in the place that was promised to it."""
+        self.promise()
         self.runtime.command((MARK, lib.FL_SEND, self.id, self.ticket, value))
 
-    async def _piece(self, body: bytes) -> None:
+    async def piece(self, piece: Any, size: int, *, more: bool) -> None:
+        """Sends a piece of the body, of so many bytes; waits for room unless it is the last."""
         if self.stage == STARTED:
-            self.promise()
             self.stage = BEGUN
-            self._put((MARK, lib.FL_HTTP_START, self._status, self._headers))
+            self.put((MARK, lib.FL_HTTP_START, self.status, self.headers))
             self._watch()
-        if body:
-            self._put(body)
-            self._asked += len(body)
-        if self._asked >= CHUNK:
+        if size:
+            self.put(piece)
+            if type(piece) is tuple:  # a file, which may be closed or removed from now on
+                self.runtime.flush()
+            self._asked += size
+        if not more:
+            self.stage = TRAILING
+            if self.trailers is None:
+                self.end()
+        elif self._asked >= CHUNK:
             self._asked = 0
             if await answer_of(self.runtime.waits.room, self.id, self.ticket) < 0:
                 self._left(None)
                 raise ConnectionClosed("the client left")
 
-    def _hint(self, links: Any) -> None:
-        """103 (Early Hints), as long as the response proper did not begin."""
-        if self.stage < BEGUN:
-            self.promise()
-            fields = [(b"link", bytes(link)) for link in links]
-            self._put((MARK, lib.FL_HTTP_START, 103, fields))
+    def end(self) -> None:
+        """All of the body was sent, and the trailers are known."""
+        self._say((*_END, self.trailers) if self.trailers else _END)
+
+    def refuse(self, status: int, headers: Iterable[tuple[str, str]], text: str) -> None:
+        """Answers in words, instead of the application."""
+        self._say((MARK, lib.FL_HTTP, status, [*_TEXT, *headers], text + "\n"))
 
     # -- the end --
 
@@ -205,14 +214,19 @@ class Cycle:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self.failed(error)
-        elif self.stage != COMPLETE:
-            if not (self.gone or self._told or task.cancelled()):
+        else:
+            self.returned(cancelled=task.cancelled())
+
+    def returned(self, *, cancelled: bool = False) -> None:
+        """The application is done: what it left open is a failure of its."""
+        if self.stage != COMPLETE:
+            if not (self.gone or self._told or cancelled):
                 log.error("the ASGI application returned without a complete response")
             self._say(FAULT)
 
     def failed(self, error: BaseException) -> None:
         """Logs what was raised; an answer that did not begin becomes 500, any other is cut."""
-        if self.gone and _is_disconnect(error):
+        if self.gone and is_disconnect(error):
             log.debug("the client left: %s", error)
         else:
             log.error("the ASGI application failed", exc_info=error)
@@ -224,10 +238,11 @@ _EXPECTED = {
     NEW: "the first message is http.response.start",
     STARTED: "http.response.body comes next",
     BEGUN: "http.response.body comes next",
+    TRAILING: "http.response.trailers comes next",
 }
 
 
-def _is_disconnect(error: BaseException | None) -> bool:
+def is_disconnect(error: BaseException | None) -> bool:
     """Whether this is, or came of, what ``send`` raises when the peer is gone."""
     while error is not None:
         if isinstance(error, ConnectionClosed):

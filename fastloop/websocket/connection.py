@@ -21,6 +21,14 @@ LONGEST_REASON = 123
 """Bytes of UTF-8 (RFC 6455, section 5.5.1)."""
 
 
+def check_close(code: int, reason: str) -> None:
+    """Raises ValueError for what a close frame cannot say (RFC 6455, sections 5.5.1 and 7.4)."""
+    if not (code in (1000, 1001, 1003) or 1007 <= code <= 1014 or 3000 <= code <= 4999):
+        raise ValueError(f"close code {code} is not 1000, 1001, 1003, 1007-1014 or 3000-4999")
+    if len(reason.encode()) > LONGEST_REASON:
+        raise ValueError(f"the reason {reason!r} is longer than {LONGEST_REASON} bytes of UTF-8")
+
+
 class CloseReason(str):
     """Why a WebSocket ended: the text that was given, often "", with its ``code``.
 
@@ -92,12 +100,7 @@ class WebSocket(Connection):
         if abort:
             super().close(abort=True)
             return
-        if not (code in (1000, 1001, 1003) or 1007 <= code <= 1014 or 3000 <= code <= 4999):
-            raise ValueError(f"close code {code} is not 1000, 1001, 1003, 1007-1014 or 3000-4999")
-        if len(reason.encode()) > LONGEST_REASON:
-            raise ValueError(
-                f"the reason {reason!r} is longer than {LONGEST_REASON} bytes of UTF-8"
-            )
+        check_close(code, reason)
         self._runtime.call(self._close_with, code, str(reason))
 
     def _close_with(self, code: int, reason: str) -> None:

@@ -486,6 +486,31 @@ static void parts_for_any_protocol(const char *backend)
     finish(&d);
 }
 
+/* A file that has become shorter than what was announced ends the connection: what came next would
+ * be taken for the rest of it. */
+static void parts_of_files_that_shrank(const char *backend)
+{
+    if (!begin(backend, 0))
+        return;
+    int fd = client_of(&d, 1, 0);
+    tell(fd, "OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n");
+    struct event *e = await(&d, FL_MESSAGES);
+    int64_t id = e == NULL ? 0 : e->id;
+    op1(&d, FL_LATER, 1);
+    op_value(&d, FL_SEND, id, 1);
+    say_op(&d, FL_HTTP_START, 2);
+    say_int(&d, 200);
+    say_list(&d, 0);
+    op_value(&d, FL_SEND, id, 1);
+    say_part(tree_path(&tree, "secret"), 0, 10);
+    op_value(&d, FL_FILL, id, 1);
+    say_op(&d, FL_HTTP_END, 0);
+    expect_status(fd, 200);
+    expect(&d, fd, "a\r\nsecret");
+    expect_end(&d, fd);
+    finish(&d);
+}
+
 static struct event *read_file(const char *path, int64_t offset, int64_t count)
 {
     item(&d);
@@ -633,6 +658,7 @@ static void all(void)
     ON_EACH_BACKEND(handlers_reply_with_files);
     ON_EACH_BACKEND(goes_on_behind_a_file);
     ON_EACH_BACKEND(parts_for_any_protocol);
+    ON_EACH_BACKEND(parts_of_files_that_shrank);
     ON_EACH_BACKEND(handlers_read_files);
     ON_EACH_BACKEND(mounts_that_make_no_sense);
 }

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import django
 from django.conf import settings
+from django.core.asgi import get_asgi_application
 from django.core.wsgi import get_wsgi_application
 from django.http import (
     FileResponse,
@@ -105,3 +106,4 @@ urlpatterns = [
 ]
 
 app = get_wsgi_application()
+asgi = get_asgi_application()
