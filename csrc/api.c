@@ -10,6 +10,7 @@
 #include "codec.h"
 #include "fastloop.h"
 #include "io.h"
+#include "ws_zip.h"
 
 static const char *const known[] = {"epoll", "kqueue", "io_uring", "poll", "select"};
 
@@ -21,6 +22,11 @@ const char *fl_backend_name(int n)
 int fl_backend_probe(const char *name)
 {
     return io_probe(name);
+}
+
+int fl_compresses(void)
+{
+    return ws_zip_works();
 }
 
 intptr_t fl_codec_echo(const char *in, size_t len, char *out, size_t size)

@@ -12,6 +12,7 @@
 
 #include "conn.h"
 #include "ws_bytes.h"
+#include "ws_zip.h"
 
 static const struct text nothing = {NULL, 0};
 
@@ -171,7 +172,8 @@ int conn_upgrade(struct conns *t, struct conn *c, struct exchange *x, struct que
     if (rc < 0)
         return rc;
     bool sound = listener.type == CODEC_INTEGER && is_target(t, listener.integer) &&
-                 bits.type == CODEC_INTEGER && bits.integer >= 0 && bits.integer <= 15;
+                 bits.type == CODEC_INTEGER && bits.integer >= 0 &&
+                 bits.integer <= (ws_zip_works() ? 15 : 0);
     if (!sound || f->http == NULL || x->stage != STAGE_NEW || !(x->flags & HTTP_UPGRADE))
         return FL_EVALUE;
     if (c->state != CONN_OPEN) { /* stopping */

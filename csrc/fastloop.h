@@ -305,6 +305,9 @@ int fl_fallback(fl_loop *loop);
 const char *fl_backend_name(int n);
 int fl_backend_probe(const char *name);
 
+/* Whether this was built with zlib. If not, upgrades to WebSocket must have a window of 0. */
+int fl_compresses(void);
+
 /* Reads what marshal.dumps(x, 2) wrote and writes it back as the inbox does, up to size bytes: the
  * self-check of the codec. Returns the length or an error. */
 intptr_t fl_codec_echo(const char *in, size_t len, char *out, size_t size);

@@ -4,16 +4,21 @@ The declarations are the region between the cdef marks of fastloop.h itself, so 
 copy of them that could drift from the first.
 
 Environment: FASTLOOP_DEBUG=1 builds without optimisation, FASTLOOP_SANITIZE=address,undefined (or
-thread) with sanitizers, FASTLOOP_WERROR=1 makes every warning in csrc/ an error.
+thread) with sanitizers, FASTLOOP_WERROR=1 makes every warning in csrc/ an error, FASTLOOP_ZLIB=0
+leaves the compression of WebSocket out, as happens by itself where zlib has no header.
 """
 
 import os
 import re
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 
 from cffi import FFI
+from setuptools._distutils.ccompiler import new_compiler
+from setuptools._distutils.errors import CompileError, LinkError
+from setuptools._distutils.sysconfig import customize_compiler
 
 WARNINGS = [
     "-Wall",
@@ -109,6 +114,24 @@ def limited_api() -> list[tuple[str, str | None]]:
     return [("Py_LIMITED_API", "0x030B0000")]
 
 
+def has_zlib() -> bool:
+    """Whether WebSocket can have compression: a program with zlib can be built here."""
+    if os.environ.get("FASTLOOP_ZLIB") == "0":
+        return False
+    compiler = new_compiler()
+    customize_compiler(compiler)
+    with tempfile.TemporaryDirectory() as directory:
+        source = Path(directory, "zlib.c")
+        source.write_text("#include <zlib.h>\nint main(void) { return zlibVersion() == 0; }\n")
+        try:
+            objects = compiler.compile([str(source)], output_dir="/")
+            compiler.link_executable(objects, str(Path(directory, "zlib")), libraries=["z"])
+        except (CompileError, LinkError):
+            print("no zlib: WebSocket will have no compression", file=sys.stderr)
+            return False
+    return True
+
+
 def builder() -> FFI:
     """The description that cffi's setuptools hook looks for; paths are relative to the project."""
     csrc = Path(__file__).parent
@@ -117,6 +140,7 @@ def builder() -> FFI:
     def named(pattern: str) -> list[str]:
         return sorted((here / path.name).as_posix() for path in csrc.glob(pattern))
 
+    zlib = has_zlib()
     ffi = FFI()
     ffi.cdef(declarations(csrc / "fastloop.h"))
     ffi.set_source(
@@ -125,8 +149,8 @@ def builder() -> FFI:
         sources=named("*.c"),
         depends=[*named("*.h"), *named("*.py")],
         include_dirs=[here.as_posix()],
-        define_macros=limited_api(),
-        libraries=["z"],  # permessage-deflate
+        define_macros=[*limited_api(), *([] if zlib else [("FL_NO_ZLIB", None)])],
+        libraries=["z"] if zlib else [],
         extra_compile_args=compile_flags(),
         extra_link_args=["-pthread", *sanitizers()],
     )

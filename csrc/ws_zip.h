@@ -10,6 +10,17 @@
 
 struct buf;
 
+/* It needs zlib's header. Without it the server offers no compression, which is a peer's to ask for
+ * and ours to pass over; FL_NO_ZLIB makes a build do without where the header is found. */
+#if !defined(FL_NO_ZLIB) && defined(__has_include)
+#if __has_include(<zlib.h>)
+#define WS_ZIP_ZLIB
+#endif
+#endif
+
+/* Whether there is compression: if not, no connection must be told to use it. */
+bool ws_zip_works(void);
+
 /* The windows are 9 to 15: so many bits of distance, up to which a repetition is found. */
 struct ws_zip_options {
     uint64_t largest; /* bytes that a message may expand to */

@@ -14,6 +14,10 @@ from fastloop._ffi import ffi, lib
 from fastloop.notices import refusal
 
 DISTRIBUTION = "fastloop-server"
+NO_COMPRESSION = (
+    "no, for WebSocket: built without zlib's headers (zlib1g-dev, zlib-devel); install them, then"
+    " fastloop again"
+)
 OTHER_PLATFORM = "not of this platform"
 
 
@@ -29,6 +33,7 @@ def report() -> dict[str, Any]:
         "free_threaded": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
         "cffi": cffi.__version__,
         "uvloop": find_spec("uvloop") is not None,
+        "compression": bool(lib.fl_compresses()),
         "files": {"soft": unlimited(soft), "hard": unlimited(hard)},
         "backends": found,
         "auto": next((name for name, why in found.items() if why is None), None),
@@ -73,6 +78,7 @@ def render(found: dict[str, Any]) -> str:
         ("python", found["python"] + (", free-threaded" if found["free_threaded"] else "")),
         ("cffi", found["cffi"]),
         ("uvloop", "installed" if found["uvloop"] else "not installed (optional)"),
+        ("compression", "by zlib" if found["compression"] else NO_COMPRESSION),
         ("open files", f"{files['soft'] or 'no limit'} (up to {files['hard'] or 'no limit'})"),
     ]
     for name, why in found["backends"].items():

@@ -98,6 +98,13 @@ def websocket(loop: Any, config: Config, wants: int) -> int:
     return check(lib.fl_websocket(loop, c), "serving WebSockets")
 
 
+def window(config: Config) -> int:
+    """The bits of the largest window of compression that peers of WebSockets may be granted; 0:
+    nothing is compressed.
+    """
+    return WINDOW if config.compression == "deflate" and lib.fl_compresses() else 0
+
+
 def constant(loop: Any, listener: int, constant: Constant) -> None:
     """Answers a path in C."""
     body = constant.body.encode() if isinstance(constant.body, str) else constant.body

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
 import struct
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,9 +12,9 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from cffi import FFI
+from compiler import COMPILER, LIBRARIES
 
 ROOT = Path(__file__).resolve().parent.parent
-COMPILER = shlex.split(os.environ.get("CC", "cc"))
 FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-g", "-O2", "-pthread", "-Wall", "-Wextra", "-Werror"]
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
@@ -110,7 +108,8 @@ def build(target: Path, flags: Sequence[str]) -> None:
     sources: list[Path] = [ROOT / "tests" / "http" / "driver.c"]
     for pattern in ("frame*.c", "http_*.c", "ws_*.c", "buf.c", "codec.c", "date.c", "wire.c"):
         sources += sorted((ROOT / "csrc").glob(pattern))
-    command = [*COMPILER, *FLAGS, *flags, "-I", ROOT / "csrc", *sources, "-lz", "-o", target]
+    command = [*COMPILER, *FLAGS, *flags, "-I", ROOT / "csrc", *sources]
+    command += [*LIBRARIES, "-o", target]
     done = subprocess.run(
         [str(part) for part in command], capture_output=True, text=True, timeout=300, check=False
     )

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from compiler import COMPILER, LIBRARIES
 
 ROOT = Path(__file__).resolve().parent.parent
 CORE = sorted((ROOT / "csrc").glob("*.c"))
@@ -24,7 +25,6 @@ THREADED = [path for path in TESTS if path.stem.endswith("_threads")]
 FUZZ = ROOT / "tests" / "fuzz"
 TARGETS = sorted(FUZZ.glob("fuzz_*.c"))
 
-COMPILER = shlex.split(os.environ.get("CC", "cc"))
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 COMMON = [
     *("-std=c11", "-D_GNU_SOURCE", "-g", "-O1", "-pthread"),
@@ -71,14 +71,14 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.mark.parametrize("source", TESTS, ids=lambda path: path.stem)
 def test_c_unit(source: Path, core: list[Path], tmp_path: Path) -> None:
     program = tmp_path / source.stem
-    run([*COMPILER, *FLAGS, source, *core, WRAPPED, "-lz", "-o", program], COMPILE_SECONDS)
+    run([*COMPILER, *FLAGS, source, *core, WRAPPED, *LIBRARIES, "-o", program], COMPILE_SECONDS)
     run([program], RUN_SECONDS)
 
 
 @pytest.mark.parametrize("source", THREADED, ids=lambda path: path.stem)
 def test_c_threads(source: Path, tmp_path: Path) -> None:
     program = tmp_path / source.stem
-    sources = [source, *CORE, "-lz"]
+    sources = [source, *CORE, *LIBRARIES]
     run([*COMPILER, *COMMON, "-fsanitize=thread", *sources, "-o", program], COMPILE_SECONDS)
     run([program], RUN_SECONDS)
 
@@ -86,6 +86,6 @@ def test_c_threads(source: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("source", TARGETS, ids=lambda path: path.stem)
 def test_fuzz_seeds(source: Path, core: list[Path], tmp_path: Path) -> None:
     program = tmp_path / source.stem
-    sources = [source, FUZZ / "main.c", *core, "-lz"]
+    sources = [source, FUZZ / "main.c", *core, *LIBRARIES]
     run([*COMPILER, *FLAGS, *sources, WRAPPED, "-o", program], COMPILE_SECONDS)
     run([program, FUZZ / "seeds" / source.stem.removeprefix("fuzz_")], RUN_SECONDS)

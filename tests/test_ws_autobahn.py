@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 import pytest
 from test_websocket import ANY
+from ws_client import compressed
 
 from conftest import Serve
 
@@ -75,6 +76,7 @@ def test_sizes(serve_auto: Serve) -> None:
     judge(serve_auto, ["9.*"])
 
 
+@compressed
 def test_compression(serve_auto: Serve) -> None:
     groups = [f"12.{n}" for n in range(1, 6)] + [f"13.{n}" for n in range(1, 8)]
     cases = [f"{group}.{size}" for group in groups for size in SIZES]

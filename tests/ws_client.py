@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from client import Client
 
 import fastloop
+from fastloop._ffi import lib
+
+compressed = pytest.mark.skipif(not lib.fl_compresses(), reason="built without zlib")
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # RFC 6455, section 1.3

@@ -71,8 +71,7 @@ class Endpoint:
         run = dispatch.of(self.handler, workers)
         route = Route(self.handler, run, partial(WebSocket, runtime), CloseReason.of)
         number = native.websocket(runtime.loop, options, dispatch.wants(route))
-        window = native.WINDOW if options.compression == "deflate" else 0
-        runtime.sockets[self] = number, window
+        runtime.sockets[self] = number, native.window(options)
         return route
 
     def upgrade(self, request: Request, **parameters: Any) -> Any:

@@ -332,8 +332,10 @@ int main(void)
     refuses_bad_lengths();
     refuses_what_is_no_text();
     refuses_bad_closes();
-    expands_messages();
     writes_values();
-    compresses_what_is_long();
+    if (ws_zip_works()) {
+        expands_messages();
+        compresses_what_is_long();
+    }
     return t_end();
 }
