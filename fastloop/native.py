@@ -16,6 +16,9 @@ _ONE_MEMORY = 256 * KIB  # of files, for each connection that has a loop of its 
 THRESHOLD = 1024
 """Bytes from which on messages are compressed: shorter ones fit a packet anyhow."""
 
+SMALLEST = 64
+"""The same where messages refer to earlier ones: then short ones are worth it."""
+
 WINDOW, LEVEL = 12, 6
 """Bits and effort of compressing: 4 KiB of window compress messages nearly as well as 32, and are
 set back between two of them in an eighth of the time.
@@ -94,7 +97,8 @@ def websocket(loop: Any, config: Config, wants: int) -> int:
     c.wants = wants
     c.ping_ms = _milliseconds(config.ping_interval)
     c.pong_ms = _milliseconds(config.ping_timeout)
-    c.threshold, c.window, c.level = THRESHOLD, WINDOW, LEVEL
+    c.threshold = SMALLEST if config.compression == "context" else THRESHOLD
+    c.window, c.level = WINDOW, LEVEL
     return check(lib.fl_websocket(loop, c), "serving WebSockets")
 
 
