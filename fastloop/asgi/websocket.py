@@ -136,11 +136,11 @@ class Socket:
             raise RuntimeError(f"{kind!r} does not fit here: {_EXPECTED[self.stage]}")
 
     def _accept(self, message: Message) -> None:
-        listener, window = self._runtime.sockets[self._sockets.endpoint]
+        listener, compression = self._runtime.sockets[self._sockets.endpoint]
         fields = [(_text(name), _text(value)) for name, value in message.get("headers") or ()]
         subprotocol = message.get("subprotocol")
         answer = self._handshake.accept(
-            listener, subprotocol=subprotocol, headers=fields, window=window
+            listener, subprotocol=subprotocol, headers=fields, compression=compression
         )
         self._sockets.open[self.id] = self
         self.stage = OPEN

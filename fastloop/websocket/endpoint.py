@@ -25,11 +25,17 @@ MAX_MESSAGE = MIB
 """Bytes of a message, where nobody says otherwise."""
 
 
+def _compression(given: bool | str | None) -> str | None:
+    """The same as the option of a server; None: not given."""
+    return ("deflate" if given else "off") if isinstance(given, bool) else given
+
+
 class Endpoint:
     """A handler of WebSockets. Options that are None are those of the server.
 
     ``subprotocols`` are taken in this order of preference. ``origins`` are those of pages that may
     connect, such as "https://example.com", or "same" for this very host; None: all may.
+    ``compression`` is True, False, or a value of the server's option.
     ``max_message`` is bytes, after expanding. Raises ConfigError for what cannot work.
     """
 
@@ -39,7 +45,7 @@ class Endpoint:
         *,
         subprotocols: Iterable[str] = (),
         origins: Iterable[str] | None = None,
-        compression: bool | None = None,
+        compression: bool | str | None = None,
         max_message: int | None = None,
         ping_interval: float | None = None,
         ping_timeout: float | None = None,
@@ -54,7 +60,7 @@ class Endpoint:
             "max_message": max_message,
             "ping_interval": ping_interval,
             "ping_timeout": ping_timeout,
-            "compression": None if compression is None else "deflate" if compression else "off",
+            "compression": _compression(compression),
         }
 
     def options(self, config: Config) -> Config:
@@ -71,7 +77,7 @@ class Endpoint:
         run = dispatch.of(self.handler, workers)
         route = Route(self.handler, run, partial(WebSocket, runtime), CloseReason.of)
         number = native.websocket(runtime.loop, options, dispatch.wants(route))
-        runtime.sockets[self] = number, native.window(options)
+        runtime.sockets[self] = number, native.compression(options)
         return route
 
     def upgrade(self, request: Request, **parameters: Any) -> Any:
@@ -80,8 +86,12 @@ class Endpoint:
         if not allowed(handshake.origin, self.origins, request.host, request.scheme):
             raise HTTPError(403, "pages of this origin may not connect")
         subprotocol = handshake.choose(self.subprotocols)
-        listener, window = request._runtime.sockets[self]
+        listener, compression = request._runtime.sockets[self]
         if self._keeps:  # as it came, without what was read from it: that is some kilobytes
             opening = Opening(type(request)(request), subprotocol, parameters)
             request._runtime.openings[request.id] = opening
-        return handshake.accept(listener, subprotocol=subprotocol, window=window)
+        return handshake.accept(
+            listener,
+            subprotocol=subprotocol,
+            compression=compression,
+        )

@@ -15,6 +15,7 @@ from fastloop.http.errors import HTTPError
 from fastloop.http.multidict import Headers
 from fastloop.http.request import Request
 from fastloop.http.response import ResponseHeaders
+from fastloop.native import WINDOW
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -68,12 +69,12 @@ class Handshake:
         *,
         subprotocol: str | None = None,
         headers: Iterable[tuple[str, str]] = (),
-        window: int = 0,
+        compression: str = "off",
     ) -> tuple[Any, ...]:
         """The reply that makes the connection one of this listener, of ``native.websocket``.
 
-        ``window`` is the largest, in bits, for compressing; 0: nothing is compressed. Raises
-        ValueError for header fields that HTTP does not allow.
+        ``compression`` is what the server grants, as in the option of that name. Raises ValueError
+        for header fields that HTTP does not allow.
         """
         digest = hashlib.sha1(self.key.encode() + _GUID, usedforsecurity=False).digest()
         fields = ResponseHeaders(headers)
@@ -81,25 +82,41 @@ class Handshake:
         fields["sec-websocket-accept"] = base64.b64encode(digest).decode()
         if subprotocol is not None:
             fields["sec-websocket-protocol"] = subprotocol
-        bits, answer = negotiate(self.offers, window)
+        window = WINDOW if compression != "off" else 0
+        bits, answer = negotiate(self.offers, window, takeover=compression == "context")
         if bits:
             fields["sec-websocket-extensions"] = answer
         start = (MARK, lib.FL_HTTP_START, 101, fields.crossing())
         return (MARK, lib.FL_WS_ACCEPT, listener, bits, start)
 
 
-def negotiate(offers: Iterable[Offer], window: int) -> tuple[int, str]:
-    """The window of bits that the first acceptable offer of permessage-deflate leads to, and the
-    answer to it (RFC 7692, section 7.1); 0 and "" if none does.
+def negotiate(offers: Iterable[Offer], window: int, *, takeover: bool = False) -> tuple[int, str]:
+    """The window of bits that the first acceptable offer of permessage-deflate leads to, with
+    FL_WS_KEEP_* added, and the answer to it (RFC 7692, section 7.1); 0 and "" if none does.
     """
     for name, parameters in offers if window else ():
         bits = _acceptable(parameters, window) if name == "permessage-deflate" else 0
         if bits:
-            answer = f"{name}; server_no_context_takeover; client_no_context_takeover"
+            flags, answers = _contexts(dict(parameters), bits if takeover else 0)
             if any(key == "server_max_window_bits" for key, _ in parameters):
-                answer += f"; server_max_window_bits={bits}"
-            return bits, answer
+                answers.append(f"server_max_window_bits={bits}")
+            return bits | flags, "; ".join([name, *answers])
     return 0, ""
+
+
+def _contexts(offered: dict[str, str | None], window: int) -> tuple[int, list[str]]:
+    """Who takes its context over, as flags of the core and in words; with window 0 nobody does."""
+    flags, answers = 0, []
+    for side, keeps in (("server", lib.FL_WS_KEEP_OUT), ("client", lib.FL_WS_KEEP_IN)):
+        if window and f"{side}_no_context_takeover" not in offered:
+            flags |= keeps
+        else:
+            answers.append(f"{side}_no_context_takeover")
+    if flags & lib.FL_WS_KEEP_IN and "client_max_window_bits" in offered:
+        flags |= lib.FL_WS_NARROW_IN
+        least = min(window, _bits(offered["client_max_window_bits"]) or window)
+        answers.append(f"client_max_window_bits={least}")
+    return flags, answers
 
 
 def _acceptable(parameters: list[tuple[str, str | None]], window: int) -> int:
