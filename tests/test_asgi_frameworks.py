@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -42,10 +42,21 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 URL = "http://127.0.0.1:0"
+CLOSE = {"connection": "close"}
+"""Where uvicorn closes behind its answer without saying so."""
+
 PIECES = [b"piece %d\n" % n * 1000 for n in range(20)]
 
 done: list[str] = []
 """What background tasks did."""
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    """On one event loop: test_asgi.py is about all of them."""
+    stage = Stage(loop="asyncio")
+    yield stage
+    stage.close()
 
 
 # -- Starlette --
@@ -247,7 +258,7 @@ CASES: dict[str, tuple[Callable[[], Any], list[Ask]]] = {
             lambda c: c.get("/stream", headers={"accept-encoding": "identity"}),
             lambda c: c.get("/stream"),
             lambda c: c.head("/stream"),
-            lambda c: c.get("/failing"),
+            lambda c: c.get("/failing", headers=CLOSE),
             lambda c: c.get("/headers", headers={"x-long": "long" * 1500}),
             lambda c: c.put("/below/echo/a%20b/%C3%A9", content=b"0123456789"),
             lambda c: c.post("/below/echo/", content=iter([b"a" * 100_000] * 3)),
@@ -295,7 +306,7 @@ CASES: dict[str, tuple[Callable[[], Any], list[Ask]]] = {
             lambda c: c.post("/items", content=b"{"),
             lambda c: c.post("/upload", files={"file": ("a.bin", bytes(range(256)) * 800)}),
             lambda c: c.get("/pieces"),
-            lambda c: c.get("/failing"),
+            lambda c: c.get("/failing", headers=CLOSE),
             lambda c: c.get("/nowhere"),
         ],
     ),
@@ -303,12 +314,12 @@ CASES: dict[str, tuple[Callable[[], Any], list[Ask]]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_same_as_uvicorn(stage_async: Stage, name: str) -> None:
+def test_same_as_uvicorn(stage: Stage, name: str) -> None:
     make, asks = CASES[name]
     with ExitStack() as stack:
         url = stack.enter_context(in_uvicorn(make()))
         other = stack.enter_context(httpx.Client(base_url=url, timeout=TIMEOUT))
-        server = stage_async.serve(make(), URL, framing=None)
+        server = stage.serve(make(), URL, framing=None)
         own_url = server.addresses[0]
         own = stack.enter_context(httpx.Client(base_url=own_url, timeout=TIMEOUT))
         for n, ask in enumerate(asks):
@@ -344,11 +355,11 @@ TALKS: dict[str, tuple[Callable[[], Any], list[Any]]] = {
 
 
 @pytest.mark.parametrize("name", TALKS)
-def test_sockets_same_as_uvicorn(stage_async: Stage, name: str) -> None:
+def test_sockets_same_as_uvicorn(stage: Stage, name: str) -> None:
     make, talks = TALKS[name]
     done.clear()
     with in_uvicorn(make()) as other:
-        own = stage_async.serve(make(), URL, framing=None).addresses[0]
+        own = stage.serve(make(), URL, framing=None).addresses[0]
         for path, *messages in talks:
             for options in ({}, {"subprotocols": ["a", "b"], "compression": None}):
                 there = talk(other, path, *messages, **options)
@@ -414,15 +425,15 @@ def test_django_same_as_uvicorn() -> None:
             assert own == other, n
 
 
-def test_background_tasks_follow_the_response(stage_async: Stage) -> None:
-    server = stage_async.serve(starlette, URL, framing=None)
+def test_background_tasks_follow_the_response(stage: Stage) -> None:
+    server = stage.serve(starlette, URL, framing=None)
     done.clear()
     with httpx.Client(base_url=server.addresses[0], timeout=TIMEOUT) as client:
         assert client.get("/background?what=this").text == "soon"
         wait_for(lambda: done == ["this"])
 
 
-def test_threads_go_on_while_the_server_is_busy(stage_async: Stage) -> None:
+def test_threads_go_on_while_the_server_is_busy(stage: Stage) -> None:
     ticks = 0
     over = threading.Event()
 
@@ -431,7 +442,7 @@ def test_threads_go_on_while_the_server_is_busy(stage_async: Stage) -> None:
         while not over.wait(0.001):
             ticks += 1
 
-    server = stage_async.serve(starlette, URL, framing=None)
+    server = stage.serve(starlette, URL, framing=None)
     thread = threading.Thread(target=tick)
     thread.start()
     try:

@@ -36,14 +36,14 @@ def with_starlette() -> Application:
 
 
 def with_fastapi() -> Application:
-    """Return an application with one route."""
-    from fastapi import FastAPI, Response
+    """Return an application with one route, which answers in JSON."""
+    from fastapi import FastAPI
 
     app = FastAPI()
 
     @app.get("/fastapi")
-    async def hello() -> Response:
-        return Response(TEXT, headers={"content-type": "text/plain"})
+    async def hello() -> dict[str, str]:
+        return {"message": TEXT}
 
     return app
 

@@ -12,7 +12,7 @@ from client import Sample
 from harness import Contender, Server, document
 
 TEXT = "Hello, World!"
-BARE = {"raw": "a bare application", "starlette": "Starlette", "fastapi": "FastAPI"}
+APPS = {"raw": "a bare application", "starlette": "Starlette", "fastapi": "FastAPI, JSON"}
 
 
 def _servers(app: str) -> tuple[Contender, ...]:
@@ -26,9 +26,10 @@ def _servers(app: str) -> tuple[Contender, ...]:
 
 
 def _get(app: str, quick: bool) -> Callable[[Server], Sample]:
+    body = (f'{{"message":"{TEXT}"}}' if app == "fastapi" else TEXT).encode()
     return partial(
         client.load,
-        what=client.getting(f"/{app}", document("asgi.txt", len(TEXT), TEXT.encode())),
+        what=client.getting(f"/{app}", document(f"asgi-{app}.txt", len(body), body)),
         connections=64,
         seconds=0.5 if quick else 3,
     )
@@ -37,7 +38,7 @@ def _get(app: str, quick: bool) -> Callable[[Server], Sample]:
 def cases(quick: bool) -> list[Case]:
     """Return the tables of this suite."""
     found = []
-    for app, what in BARE.items():
+    for app, what in APPS.items():
         reach = 0.65 if app == "raw" else 1.0
         peers = (roster.UVICORN, roster.GRANIAN, roster.FASTPYSGI)
         ratios = tuple(Ratio(each, reach) for each in peers)

@@ -14,8 +14,9 @@ from fastloop.asgi.cycle import Cycle, Message
 from fastloop.asgi.drive import Drive
 from fastloop.asgi.lifespan import Lifespan
 from fastloop.asgi.scope import scopes
+from fastloop.asgi.sockets import Sockets
 from fastloop.asgi.stages import COMPLETE
-from fastloop.asgi.websocket import Socket, Sockets, handshake_of
+from fastloop.asgi.websocket import Socket, handshake_of
 from fastloop.bind import Listener
 from fastloop.config import Config
 from fastloop.errors import ConfigError

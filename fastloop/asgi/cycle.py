@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from fastloop._ffi import lib, strerror
 from fastloop.asgi.extensions import EXTENSIONS
-from fastloop.asgi.stages import BEGUN, COMPLETE, NEW, STARTED, TRAILING
+from fastloop.asgi.stages import BEGUN, COMPLETE, EXPECTED, NEW, STARTED, TRAILING
 from fastloop.crossing import FAULT, MARK
 from fastloop.dispatch import next_ticket
 from fastloop.errors import ConnectionClosed
@@ -155,7 +155,7 @@ class Cycle:
         elif kind in EXTENSIONS and (extension := EXTENSIONS[kind]).fits(stage):
             await extension.send(self, message)
         else:
-            raise RuntimeError(f"{kind!r} does not fit here: {_EXPECTED[stage]}")
+            raise RuntimeError(f"{kind!r} does not fit here: {EXPECTED[stage]}")
 
     def promise(self) -> None:
         """Takes the place of the reply, if nothing did."""
@@ -232,14 +232,6 @@ class Cycle:
             log.error("the ASGI application failed", exc_info=error)
         if self.stage != COMPLETE:
             self._say(FAULT)
-
-
-_EXPECTED = {
-    NEW: "the first message is http.response.start",
-    STARTED: "http.response.body comes next",
-    BEGUN: "http.response.body comes next",
-    TRAILING: "http.response.trailers comes next",
-}
 
 
 def is_disconnect(error: BaseException | None) -> bool:

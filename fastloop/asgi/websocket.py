@@ -1,4 +1,4 @@
-"""One WebSocket of an ASGI application: what its ``receive`` and ``send`` do."""
+"""A WebSocket of an ASGI application: what its ``receive`` and ``send`` do."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from fastloop.websocket.connection import ABNORMAL, check_close
 from fastloop.websocket.handshake import Handshake
 
 if TYPE_CHECKING:
+    from fastloop.asgi.sockets import Sockets
     from fastloop.runtime import Runtime
 
 log = logging.getLogger("fastloop")
@@ -38,7 +39,7 @@ class Socket:
     """A WebSocket, from the handshake on."""
 
     def __init__(self, handshake: Handshake, cycle: Cycle, sockets: Sockets) -> None:
-        self._handshake = handshake
+        self._handshake: Handshake | None = handshake  # until it is accepted: it is some kilobytes
         self._cycle = cycle  # of the response, if it is to be one
         self._runtime: Runtime = cycle.runtime
         self._sockets = sockets
@@ -139,9 +140,11 @@ class Socket:
         listener, compression = self._runtime.sockets[self._sockets.endpoint]
         fields = [(_text(name), _text(value)) for name, value in message.get("headers") or ()]
         subprotocol = message.get("subprotocol")
+        assert self._handshake is not None
         answer = self._handshake.accept(
             listener, subprotocol=subprotocol, headers=fields, compression=compression
         )
+        self._handshake = None
         self._sockets.open[self.id] = self
         self.stage = OPEN
         self._answer(answer)
@@ -205,34 +208,6 @@ _EXPECTED = {
     DENYING: "the handshake is being refused by a response",
     OPEN: "websocket.send or websocket.close may come next",
 }
-
-
-class Sockets:
-    """The WebSockets of one runtime that are open."""
-
-    def __init__(self, endpoint: Any) -> None:
-        self.endpoint = endpoint
-        self.open: dict[int, Socket] = {}
-
-    def forget(self, socket: Socket) -> None:
-        """It is over."""
-        if self.open.get(socket.id) is socket:
-            del self.open[socket.id]
-
-    def arrived(self, runtime: Runtime, _: Any, ids: list[int] | None, items: list[Any]) -> None:
-        """A batch of messages."""
-        assert ids is not None
-        for id, item in zip(ids, items, strict=True):
-            socket = self.open.get(id)
-            if socket is not None:
-                socket.arrived(item)
-            runtime.reply(None)
-
-    def closed(self, connection: Any, reason: Any) -> None:
-        """One has ended."""
-        socket = self.open.get(connection.id)
-        if socket is not None:
-            socket.ended(reason.code, str(reason))
 
 
 def handshake_of(scope: Message, body: bytes | None) -> Handshake:
