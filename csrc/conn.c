@@ -55,6 +55,7 @@ void conns_free(struct conns *t)
         free(t->pages[i]);
     free(t->pages);
     conn_forget_peers(t);
+    conn_forget_contexts(t);
     for (uint32_t i = 0; i < t->listener_count; i++) {
         ws_zip_free(t->listeners[i]->ws.zip);
         free(t->listeners[i]);
@@ -194,6 +195,7 @@ static void die(struct conns *t, struct conn *c)
         inbox_room(&t->inbox, conn_id(c), -ENOTCONN);
     if (c->flags & CONN_TOPICS)
         topics_quit_all(&t->topics, c->index);
+    conn_context_end(t, c);
     wire_drop(&t->wire, &c->out);
     wheel_remove(&t->wheel, &c->timer);
     if ((group_of(t, c)->wants & FL_WANT_CLOSED) || (c->flags & CONN_WATCHED))

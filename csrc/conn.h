@@ -1,6 +1,6 @@
 /* conn.h -- connections: the table they live in (conn.c), and the steps of one: bytes in
  * (conn_in.c), bytes out and what comes next (conn_out.c), deadlines (conn_time.c), the ways of
- * WebSocket (conn_ws.c), and what their peers are called (conn_peer.c). Level 3.
+ * WebSocket (conn_ws.c, conn_context.c), and what their peers are called (conn_peer.c). Level 3.
  *
  * A driver (io.h) does the system calls and tells a connection what happened: bytes arrived,
  * bytes were sent, the peer closed, time is up. The connection frames, queues, and says what it
@@ -134,6 +134,8 @@ struct conns {
     uint32_t page_bits;        /* a page has 2^n places */
     struct known_peer **known; /* by index, as pages; see conn_peer.c */
     uint32_t known_count;
+    struct ws_zip **contexts; /* by index; see conn_context.c */
+    uint32_t context_count;
     struct conn *free;
     struct conn *dirty;
     struct conn *dead;
@@ -299,7 +301,22 @@ void conn_part(struct conns *t, struct conn *c, uint16_t code, struct text reaso
 int conn_upgrade(struct conns *t, struct conn *c, struct exchange *x, struct queue *q,
                  struct codec_reader *in);
 
+/* WebSocket: its own context, to compress what goes in front of the hole with this ticket (0: to
+ * the end); NULL: it has none, or what goes there cannot make use of it. */
+struct ws_zip *conn_context_out(const struct conns *t, const struct conn *c, uint64_t ticket);
+
 /* -- among these files -- */
+
+/* Makes the context, if any, that it needs to speak this dialect as one of a listener of WebSocket.
+ * Returns 0 or -ENOMEM. */
+int conn_context_begin(struct conns *t, const struct conn *c, uint16_t listener, uint8_t dialect);
+void conn_context_end(struct conns *t, const struct conn *c);
+
+/* What expands its peer's messages. */
+struct ws_zip *conn_context_in(const struct conns *t, const struct conn *c);
+
+/* Frees those of all connections. */
+void conn_forget_contexts(struct conns *t);
 
 /* Sets why it closes, if nothing did before. */
 void conn_because(struct conn *c, int why);

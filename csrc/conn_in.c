@@ -114,7 +114,7 @@ static enum verdict take_request(struct conns *t, struct conn *c, struct message
 static enum verdict take_ws(struct conns *t, struct conn *c, struct message *m)
 {
     int rc = 0;
-    m->zip = conn_ws(t, c)->zip;
+    m->zip = conn_context_in(t, c);
     switch (m->kind) {
     case MESSAGE_PING: conn_pong(t, c, m); break;
     case MESSAGE_PONG: break; /* that it came is all there is to know */

@@ -149,6 +149,13 @@ static bool is_target(const struct conns *t, int64_t listener)
            t->listeners[listener]->framing.ws != NULL;
 }
 
+/* A window, maybe with FL_WS_*; or 0. */
+static bool is_dialect(int64_t bits)
+{
+    bool sound = bits > 0 && bits < 2 * FL_WS_NARROW_IN && (bits & WS_WINDOW) >= 9;
+    return bits == 0 || (sound && ws_zip_works());
+}
+
 static void move(struct conns *t, struct conn *c, uint16_t listener, uint8_t dialect)
 {
     c->listener = listener;
@@ -172,8 +179,7 @@ int conn_upgrade(struct conns *t, struct conn *c, struct exchange *x, struct que
     if (rc < 0)
         return rc;
     bool sound = listener.type == CODEC_INTEGER && is_target(t, listener.integer) &&
-                 bits.type == CODEC_INTEGER && bits.integer >= 0 &&
-                 bits.integer <= (ws_zip_works() ? 15 : 0);
+                 bits.type == CODEC_INTEGER && is_dialect(bits.integer);
     if (!sound || f->http == NULL || x->stage != STAGE_NEW || !(x->flags & HTTP_UPGRADE))
         return FL_EVALUE;
     if (c->state != CONN_OPEN) { /* stopping */
@@ -183,6 +189,9 @@ int conn_upgrade(struct conns *t, struct conn *c, struct exchange *x, struct que
     rc = f->protocol->reply(f, x, in, &t->wire, q);
     if (rc < 0 || x->stage != STAGE_RAW)
         return rc < 0 ? rc : FL_EVALUE;
+    rc = conn_context_begin(t, c, (uint16_t)listener.integer, (uint8_t)bits.integer);
+    if (rc < 0)
+        return rc;
     x->stage = STAGE_NONE;
     move(t, c, (uint16_t)listener.integer, x->dialect = (uint8_t)bits.integer);
     return REPLY_SAID;

@@ -158,6 +158,14 @@ typedef struct {
     uint32_t level;       /* ... 1 to 9 */
 } fl_ws;
 
+/* What FL_WS_ACCEPT may add to its window, which is then one of 9 to 15 bits: messages refer to
+ * earlier ones ("context takeover"), and the connection has memory for it of its own. */
+enum fl_ws_context {
+    FL_WS_KEEP_IN = 16,   /* those of the peer do */
+    FL_WS_KEEP_OUT = 32,  /* ours may */
+    FL_WS_NARROW_IN = 64, /* the peer agreed to this window, too; else it has the largest */
+};
+
 /* How a directory is served. Zero is the plainest way of each. */
 typedef struct {
     const char *index;         /* the file that stands for its directory; NULL: none does */
@@ -191,9 +199,9 @@ int fl_listen(fl_loop *loop, int fd, const fl_listener *listener);
 
 /* A listener without a socket, of WebSocket (RFC 6455): connections of HTTP come to it when a
  * request is answered by FL_WS_ACCEPT with its number; what the handshake says is the caller's
- * business. A window of 9 to 15 bits: both sides agreed on permessage-deflate without context
- * takeover, and this is ours; 0: they did not. Messages are str or bytes, and so are replies.
- * Returns the number, -EINVAL or -ENOMEM. */
+ * business. A window of 9 to 15 bits: both sides agreed on permessage-deflate, and this is ours,
+ * with FL_WS_KEEP_* added where a side does not go without context takeover; 0: they did not.
+ * Messages are str or bytes, and so are replies. Returns the number, -EINVAL or -ENOMEM. */
 int fl_websocket(fl_loop *loop, const fl_ws *options);
 
 /* HTTP: answers GET and HEAD of this path (as sent, without query) in C, with 200 and these bytes.

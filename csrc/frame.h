@@ -42,6 +42,10 @@ enum ws_kind {
     WS_MAY_BE_ZIPPED = 16, /* in progress.step: compression was agreed on with this peer */
 };
 
+enum {
+    WS_WINDOW = 15, /* the part of a connection's dialect that is a window; then FL_WS_* */
+};
+
 /* What a response must know of its request. */
 enum http_flag {
     HTTP_OLD = 1,      /* HTTP/1.0: no chunks, no interim responses */
@@ -174,6 +178,7 @@ struct http_settings {
 struct ws_settings {
     struct ws_zip *zip; /* owned by the listener, shared by its connections */
     uint32_t threshold; /* bytes from which on messages are compressed */
+    uint8_t level;      /* of compression */
     uint32_t ping_ms;   /* of silence until a ping is sent; 0: none is */
     uint32_t pong_ms;   /* ... and until the peer counts as gone, after the ping */
 };

@@ -345,13 +345,13 @@ static char *write_head(char *p, uint8_t first, size_t len)
     return p;
 }
 
-static int put_zipped(const struct framing *f, uint8_t bits, uint8_t first, struct text body,
+static int put_zipped(struct ws_zip *zip, uint8_t bits, uint8_t first, struct text body,
                       struct wire *w, struct queue *q)
 {
     char *room = wire_room(w, LONGEST_HEAD + ws_zip_bound(body.len));
     if (room == NULL)
         return -ENOMEM;
-    ssize_t len = ws_zip_compress(f->ws->zip, bits, body.at, body.len, room + LONGEST_HEAD);
+    ssize_t len = ws_zip_compress(zip, bits, body.at, body.len, room + LONGEST_HEAD);
     if (len < 0)
         return (int)len;
     char *p = write_head(room, first | RSV1, (size_t)len);
@@ -359,11 +359,15 @@ static int put_zipped(const struct framing *f, uint8_t bits, uint8_t first, stru
     return wire_commit(w, q, (size_t)(p + len - room));
 }
 
-static int put(const struct framing *f, uint8_t bits, uint8_t first, struct text body,
+static int put(const struct framing *f, const struct exchange *x, uint8_t first, struct text body,
                struct wire *w, struct queue *q)
 {
-    if (bits != 0 && body.len >= f->ws->threshold)
-        return put_zipped(f, bits, first, body, w, q);
+    uint8_t bits = x->dialect & WS_WINDOW;
+    if (bits != 0 && body.len >= f->ws->threshold) {
+        struct ws_zip *zip = x->dialect & FL_WS_KEEP_OUT ? x->zip : f->ws->zip;
+        if (zip != NULL)
+            return put_zipped(zip, bits, first, body, w, q);
+    }
     size_t copied = body.len < FRAME_COPY ? body.len : 0;
     char *room = wire_room(w, LONGEST_HEAD + copied);
     if (room == NULL)
@@ -389,7 +393,7 @@ static int put_value(const struct framing *f, const struct exchange *x, const st
     default: return FL_EVALUE;
     }
     uint8_t first = FIN | (v->type == CODEC_TEXT ? TEXT : BINARY);
-    return put(f, x->dialect, first, (struct text){v->data, v->len}, w, q);
+    return put(f, x, first, (struct text){v->data, v->len}, w, q);
 }
 
 static int reply(const struct framing *f, struct exchange *x, struct codec_reader *value,

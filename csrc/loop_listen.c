@@ -104,6 +104,7 @@ static int describe_ws(struct listener *l, const fl_ws *spec)
     l->ws = (struct ws_settings){
         .zip = ws_zip_new(&zip),
         .threshold = spec->threshold,
+        .level = (uint8_t)spec->level,
         .ping_ms = spec->ping_ms,
         .pong_ms = spec->pong_ms,
     };

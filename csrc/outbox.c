@@ -180,6 +180,8 @@ static int reply(struct conns *t, struct codec_reader *r)
     bool plain = *r->at != '(';
     struct codec_reader inside = *r;
     int64_t op;
+    if (unlikely(c->dialect & FL_WS_KEEP_OUT))
+        x.zip = conn_context_out(t, c, 0);
     if (!plain && enter(&inside, &op) && op == FL_LATER) {
         *r = inside;
         return say_later(t, c, &x, r);
@@ -245,6 +247,8 @@ static int send_value(struct conns *t, struct conn *c, int64_t ticket, struct co
     struct queue q = {0};
     struct queue *to = ticket == 0 ? &c->out : &q;
     struct exchange x = {.stage = STAGE_NONE};
+    if (unlikely(c->dialect & FL_WS_KEEP_OUT))
+        x.zip = conn_context_out(t, c, (uint64_t)ticket);
     int rc = say(t, c, &x, to, r);
     if (c->state == CONN_DEAD) {
         wire_drop(&t->wire, &q);
@@ -262,6 +266,8 @@ static int fill_value(struct conns *t, struct conn *c, int64_t ticket, struct co
     if (x == NULL)
         return codec_skip(r);
     struct queue q = {0};
+    if (unlikely(c->dialect & FL_WS_KEEP_OUT))
+        x->zip = conn_context_out(t, c, (uint64_t)ticket);
     int rc = conclude(t, c, x, &q, say(t, c, x, &q, r));
     if (c->state == CONN_DEAD)
         wire_drop(&t->wire, &q);

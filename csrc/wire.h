@@ -33,14 +33,20 @@ struct blob *wire_blob_of(int fd);
 /* Gives a reference back. NULL is none. */
 void wire_unblob(struct blob *b);
 
+struct ws_zip;
+
 /* What encoding a reply must know of the message it is for, and how far that reply has come. Kept
  * in the hole of a reply that comes later. What the fields say is the protocol's business. */
 struct exchange {
-    uint64_t left;   /* HTTP: bytes still to come of a body with a length */
-    uint8_t dialect; /* RESP 2 or 3; 0 at first. Of the connection */
-    uint8_t flags;   /* HTTP_*: of the request */
-    uint8_t stage;   /* HTTP: what was said so far; 0: nothing */
-    bool asked;      /* of a hole: somebody waits until there is room ahead of it */
+    union {
+        uint64_t left;      /* HTTP: bytes still to come of a body with a length */
+        struct ws_zip *zip; /* WebSocket: its own context; NULL: none of its own, or not here */
+    };
+    uint8_t
+        dialect;   /* RESP 2 or 3, WebSocket's window and FL_WS_*; 0 at first. Of the connection */
+    uint8_t flags; /* HTTP_*: of the request */
+    uint8_t stage; /* HTTP: what was said so far; 0: nothing */
+    bool asked;    /* of a hole: somebody waits until there is room ahead of it */
 };
 
 struct span {

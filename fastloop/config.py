@@ -160,9 +160,10 @@ class Config:
     )
     compression: str = option(
         "deflate",
-        choice("deflate", "off"),
+        choice("deflate", "context", "off"),
         "NAME",
-        "ws: deflate compresses larger messages for peers that ask for it; off does not",
+        "ws: deflate compresses larger messages for peers that ask for it; off does not; context"
+        " lets messages refer to earlier ones, for some 50 KiB a connection",
     )
     file_threads: int = option(
         4, count(1, 256), "N", "threads that read files which are not in memory"

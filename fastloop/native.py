@@ -16,6 +16,9 @@ _ONE_MEMORY = 256 * KIB  # of files, for each connection that has a loop of its 
 THRESHOLD = 1024
 """Bytes from which on messages are compressed: shorter ones fit a packet anyhow."""
 
+SMALLEST = 64
+"""The same where messages refer to earlier ones: then short ones are worth it."""
+
 WINDOW, LEVEL = 12, 6
 """Bits and effort of compressing: 4 KiB of window compress messages nearly as well as 32, and are
 set back between two of them in an eighth of the time.
@@ -94,15 +97,19 @@ def websocket(loop: Any, config: Config, wants: int) -> int:
     c.wants = wants
     c.ping_ms = _milliseconds(config.ping_interval)
     c.pong_ms = _milliseconds(config.ping_timeout)
-    c.threshold, c.window, c.level = THRESHOLD, WINDOW, LEVEL
+    c.threshold = SMALLEST if config.compression == "context" else THRESHOLD
+    c.window, c.level = WINDOW, LEVEL
     return check(lib.fl_websocket(loop, c), "serving WebSockets")
 
 
 def window(config: Config) -> int:
-    """The bits of the largest window of compression that peers of WebSockets may be granted; 0:
-    nothing is compressed.
+    """The bits of the largest window of compression that peers of WebSockets may be granted, with
+    FL_WS_KEEP_* added if messages may refer to earlier ones; 0: nothing is compressed.
     """
-    return WINDOW if config.compression == "deflate" and lib.fl_compresses() else 0
+    if config.compression == "off" or not lib.fl_compresses():
+        return 0
+    keeps = lib.FL_WS_KEEP_IN | lib.FL_WS_KEEP_OUT if config.compression == "context" else 0
+    return int(WINDOW | keeps)
 
 
 def constant(loop: Any, listener: int, constant: Constant) -> None:

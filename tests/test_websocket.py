@@ -577,3 +577,82 @@ class TestAsync:
         for _ in range(100):
             assert client.frame() == (0x82, bytes(100_000))
         client.close()
+
+
+@compressed
+class TestContext:
+    """Compression whose messages refer to earlier ones."""
+
+    OFFER = "Sec-WebSocket-Extensions: permessage-deflate"
+
+    def test_messages_get_shorter(self, serve: Serve) -> None:
+        server = serve(lambda message: message, ANY, compression="context")
+        inflate = zlib.decompressobj(-15)
+        deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+        client = raw(server)
+        fields = client.open("/", self.OFFER)
+        assert fields["sec-websocket-extensions"] == "permessage-deflate"
+        message = bytes(range(100))
+        lengths = []
+        for _ in range(3):
+            packed = deflate.compress(message) + deflate.flush(zlib.Z_SYNC_FLUSH)
+            client.send(frame(BINARY, packed[:-4], rsv=4))
+            first, payload = client.frame()
+            assert first == 0xC2
+            assert inflate.decompress(payload + packed[-4:]) == message
+            lengths.append(len(payload))
+        assert max(lengths[1:]) < lengths[0] / 4
+        client.close()
+
+    def test_the_library_speaks_it(self, serve: Serve) -> None:
+        server = serve(Room(), ANY, compression="context")
+        with connect(server) as one, connect(server) as other:
+            for n in range(20):
+                for client in (one, other):
+                    message = f"{id(client)} {n} " * (1 + n * n * 20)
+                    client.send(message)
+                    assert client.recv(timeout=20) == message
+
+    @pytest.mark.parametrize(
+        ("offer", "answer"),
+        [
+            ("", ""),
+            ("client_max_window_bits", "client_max_window_bits=12"),
+            ("client_max_window_bits=10", "client_max_window_bits=10"),
+            ("server_max_window_bits=9", "server_max_window_bits=9"),
+            ("client_no_context_takeover", "client_no_context_takeover"),
+            ("server_no_context_takeover", "server_no_context_takeover"),
+        ],
+    )
+    def test_offers(self, serve_auto: Serve, offer: str, answer: str) -> None:
+        app = Router()
+        app.websocket("/", Room(), compression="context")
+        client = raw(serve_auto(app, HTTP))
+        fields = client.open("/", self.OFFER + ("; " + offer if offer else ""))
+        want = "permessage-deflate" + ("; " + answer if answer else "")
+        assert fields["sec-websocket-extensions"] == want
+        client.close()
+
+    def test_what_is_published_is_not_compressed(self, serve_auto: Serve) -> None:
+        server = serve_auto(Room(), ANY, compression="context")
+        with connect(server) as client:
+            for word in ("a" * 100, "b" * 100):
+                client.send(word)
+                assert client.recv(timeout=20) == word
+                server.publish("all", word)
+                assert client.recv(timeout=20) == word
+
+    def test_replies_that_overtake_others(self, stage_async: Stage) -> None:
+        async def handle(conn: WebSocket, message: str) -> str:
+            conn.send("at once " * 20)
+            await asyncio.sleep(0.02 if message.startswith("slow") else 0)
+            conn.send("later " * 20)
+            return message
+
+        server = stage_async.serve(handle, ANY, compression="context")
+        with connect(server) as client:
+            words = [("slow " if n % 3 == 0 else "fast ") * 20 + str(n) for n in range(30)]
+            for word in words:
+                client.send(word)
+            got = [client.recv(timeout=20) for _ in range(3 * len(words))]
+        assert [word for word in got if word[0] in "sf"] == words

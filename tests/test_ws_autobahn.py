@@ -50,9 +50,9 @@ then abort an interpreter that ends in the usual way.
 """
 
 
-def judge(serve: Serve, cases: Sequence[str]) -> None:
+def judge(serve: Serve, cases: Sequence[str], **options: str) -> None:
     """Runs cases against an echo server: all must be right, and end in the right way."""
-    server = serve(lambda message: message, ANY, max_message="16m", max_unsent="64m")
+    server = serve(lambda message: message, ANY, max_message="16m", max_unsent="64m", **options)
     command = [sys.executable, "-c", RUN, f"ws://127.0.0.1:{server.port}", *cases]
     # A sanitizer that watches our server would not understand a client that it did not build.
     environ = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
@@ -77,7 +77,8 @@ def test_sizes(serve_auto: Serve) -> None:
 
 
 @compressed
-def test_compression(serve_auto: Serve) -> None:
+@pytest.mark.parametrize("compression", ["deflate", "context"])
+def test_compression(serve_auto: Serve, compression: str) -> None:
     groups = [f"12.{n}" for n in range(1, 6)] + [f"13.{n}" for n in range(1, 8)]
     cases = [f"{group}.{size}" for group in groups for size in SIZES]
-    judge(serve_auto, cases if EVERYTHING else cases + FRAGMENTED)
+    judge(serve_auto, cases if EVERYTHING else cases + FRAGMENTED, compression=compression)

@@ -25,11 +25,17 @@ MAX_MESSAGE = MIB
 """Bytes of a message, where nobody says otherwise."""
 
 
+def _compression(given: bool | str | None) -> str | None:
+    """The same as the option of a server; None: not given."""
+    return ("deflate" if given else "off") if isinstance(given, bool) else given
+
+
 class Endpoint:
     """A handler of WebSockets. Options that are None are those of the server.
 
     ``subprotocols`` are taken in this order of preference. ``origins`` are those of pages that may
     connect, such as "https://example.com", or "same" for this very host; None: all may.
+    ``compression`` is True, False, or a value of the server's option.
     ``max_message`` is bytes, after expanding. Raises ConfigError for what cannot work.
     """
 
@@ -39,7 +45,7 @@ class Endpoint:
         *,
         subprotocols: Iterable[str] = (),
         origins: Iterable[str] | None = None,
-        compression: bool | None = None,
+        compression: bool | str | None = None,
         max_message: int | None = None,
         ping_interval: float | None = None,
         ping_timeout: float | None = None,
@@ -54,7 +60,7 @@ class Endpoint:
             "max_message": max_message,
             "ping_interval": ping_interval,
             "ping_timeout": ping_timeout,
-            "compression": None if compression is None else "deflate" if compression else "off",
+            "compression": _compression(compression),
         }
 
     def options(self, config: Config) -> Config:

@@ -72,8 +72,9 @@ class Handshake:
     ) -> tuple[Any, ...]:
         """The reply that makes the connection one of this listener, of ``native.websocket``.
 
-        ``window`` is the largest, in bits, for compressing; 0: nothing is compressed. Raises
-        ValueError for header fields that HTTP does not allow.
+        ``window`` is the largest, in bits, for compressing, with FL_WS_KEEP_* added where messages
+        may refer to earlier ones; 0: nothing is compressed. Raises ValueError for header fields
+        that HTTP does not allow.
         """
         digest = hashlib.sha1(self.key.encode() + _GUID, usedforsecurity=False).digest()
         fields = ResponseHeaders(headers)
@@ -89,17 +90,34 @@ class Handshake:
 
 
 def negotiate(offers: Iterable[Offer], window: int) -> tuple[int, str]:
-    """The window of bits that the first acceptable offer of permessage-deflate leads to, and the
-    answer to it (RFC 7692, section 7.1); 0 and "" if none does.
+    """The window of bits that the first acceptable offer of permessage-deflate leads to, with flags
+    (FL_WS_*), and the answer to it (RFC 7692, section 7.1); 0 and "" if none does.
+
+    ``window`` is what we grant, with FL_WS_KEEP_* for those who may take their context over.
     """
     for name, parameters in offers if window else ():
-        bits = _acceptable(parameters, window) if name == "permessage-deflate" else 0
+        bits = _acceptable(parameters, window & MOST_WINDOW) if name == "permessage-deflate" else 0
         if bits:
-            answer = f"{name}; server_no_context_takeover; client_no_context_takeover"
+            flags, answers = _contexts(dict(parameters), window & ~MOST_WINDOW, bits)
             if any(key == "server_max_window_bits" for key, _ in parameters):
-                answer += f"; server_max_window_bits={bits}"
-            return bits, answer
+                answers.append(f"server_max_window_bits={bits}")
+            return bits | flags, "; ".join([name, *answers])
     return 0, ""
+
+
+def _contexts(offered: dict[str, str | None], may: int, window: int) -> tuple[int, list[str]]:
+    """Who takes its context over, as flags of the core and in words."""
+    flags, answers = 0, []
+    for side, keeps in (("server", lib.FL_WS_KEEP_OUT), ("client", lib.FL_WS_KEEP_IN)):
+        if may & keeps and f"{side}_no_context_takeover" not in offered:
+            flags |= keeps
+        else:
+            answers.append(f"{side}_no_context_takeover")
+    if flags & lib.FL_WS_KEEP_IN and "client_max_window_bits" in offered:
+        flags |= lib.FL_WS_NARROW_IN
+        least = min(window, _bits(offered["client_max_window_bits"]) or window)
+        answers.append(f"client_max_window_bits={least}")
+    return flags, answers
 
 
 def _acceptable(parameters: list[tuple[str, str | None]], window: int) -> int:

@@ -173,7 +173,7 @@ static void converse(const char *backend)
                 continue;
             item(&d);
             if (d.events[k].listener == first) {
-                say_accept(&d, second, 12);
+                say_accept(&d, second, 12 + FL_WS_KEEP_IN + FL_WS_KEEP_OUT);
             } else {
                 memset(got, 'z', sizeof got);
                 say_bytes(&d, got, sizeof got);

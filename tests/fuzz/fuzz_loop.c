@@ -203,7 +203,8 @@ static void say_about_ws(unsigned kind, unsigned argument)
     case 0:
     case 1: /* in the place of a reply */
         item(&d);
-        say_accept(&d, argument < 250 ? SOCKETS : argument % 5, argument & 1 ? 12 : 0);
+        say_accept(&d, argument < 250 ? SOCKETS : argument % 5,
+                   argument & 1 ? 9 + (argument & 112) : 0);
         s.replied++;
         break;
     case 2:
