@@ -7,6 +7,8 @@
  *     floor PORT raw|line         echo
  *     floor PORT http TYPE BODY   the same response to every request; requests have no body
  *     floor PORT post             what a request's Content-Length announces comes back
+ *     floor PORT ws               echo of WebSocket's messages, each in one frame, behind a
+ * handshake
  *
  * Of a request only the empty line at its end is looked for (and, for post, Content-Length): that
  * is less than a server must do, so the floor of HTTP lies below what can be reached. The bytes of
@@ -53,6 +55,11 @@ struct conn {
     struct kept tail;   /* of a message that is not complete */
     struct kept unsent; /* what the kernel did not take */
 };
+
+/* With the key of RFC 6455, section 1.3, which the load generator has. */
+static const char handshake[] = "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n"
+                                "connection: upgrade\r\n"
+                                "sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 struct floor;
 
@@ -194,6 +201,57 @@ static size_t frame_posts(struct floor *f, size_t n, size_t *made)
     return (size_t)(at - f->in);
 }
 
+/* Writes a masked payload as it was before; the mask repeats every 4 bytes. */
+static void unmask(char *to, const char *from, size_t len, const char *mask)
+{
+    uint64_t word, key;
+    size_t i = 0;
+    memcpy(&key, mask, 4);
+    memcpy((char *)&key + 4, mask, 4);
+    for (; i + 8 <= len; i += 8) {
+        memcpy(&word, from + i, 8);
+        word ^= key;
+        memcpy(to + i, &word, 8);
+    }
+    for (; i < len; i++)
+        to[i] = (char)(from[i] ^ mask[i % 4]);
+}
+
+/* The frame at `at`, if all of it is there: its length, with *head that of its header and mask; 0
+ * if it is not. Shorter than 64 KiB. */
+static size_t frame_length(const char *at, size_t n, size_t *head)
+{
+    size_t code = n < 2 ? 0 : (unsigned char)at[1] & 127;
+    *head = code == 126 ? 8 : 6;
+    if (n < *head)
+        return 0;
+    size_t len = code == 126 ? (size_t)(unsigned char)at[2] << 8 | (unsigned char)at[3] : code;
+    return n < *head + len ? 0 : *head + len;
+}
+
+/* A framer: messages of WebSocket come back; a request, which no frame looks like, is the
+ * handshake. */
+static size_t frame_web_socket(struct floor *f, size_t n, size_t *made)
+{
+    char *at = f->in, *end = f->in + n, *to = f->out, *blank;
+    size_t head, len;
+    if (n > 0 && *at == 'G' && (blank = memmem(at, n, "\r\n\r\n", 4)) != NULL) {
+        memcpy(to, f->answer, f->answer_len);
+        to += f->answer_len;
+        at = blank + 4;
+    }
+    while (at < end && *at != 'G' && (len = frame_length(at, (size_t)(end - at), &head)) > 0) {
+        size_t plain = head - 4;
+        memcpy(to, at, plain);
+        to[1] = (char)(to[1] & 127);
+        unmask(to + plain, at + head, len - head, at + plain);
+        to += plain + len - head;
+        at += len;
+    }
+    *made = (size_t)(to - f->out);
+    return (size_t)(at - f->in);
+}
+
 static void echo_messages(struct floor *f, int fd, size_t n)
 {
     size_t made, used = f->frame(f, n, &made);
@@ -319,6 +377,9 @@ static bool parse(struct floor *f, int argc, char **argv)
     } else if (argc == 3 && strcmp(mode, "post") == 0) {
         f->frame = frame_posts;
         compose(f, "application/octet-stream", NULL);
+    } else if (argc == 3 && strcmp(mode, "ws") == 0) {
+        f->frame = frame_web_socket;
+        f->answer_len = (size_t)sprintf(f->answer, "%s", handshake);
     } else if (argc == 3 && strcmp(mode, "line") == 0) {
         f->frame = frame_lines;
     } else {
@@ -331,7 +392,7 @@ int main(int argc, char **argv)
 {
     static struct floor f; /* zeroed, and too large for a stack */
     if (!parse(&f, argc, argv)) {
-        fprintf(stderr, "usage: floor PORT raw|line|post    or: floor PORT http TYPE BODY\n");
+        fprintf(stderr, "usage: floor PORT raw|line|post|ws    or: floor PORT http TYPE BODY\n");
         return 2;
     }
     f.listener = listen_on((uint16_t)atoi(argv[1]));

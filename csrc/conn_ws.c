@@ -152,8 +152,8 @@ static bool is_target(const struct conns *t, int64_t listener)
 /* A window, maybe with FL_WS_*; or 0. */
 static bool is_dialect(int64_t bits)
 {
-    return bits == 0 ||
-           (ws_zip_works() && bits > 0 && bits < 2 * FL_WS_NARROW_IN && (bits & WS_WINDOW) >= 9);
+    bool sound = bits > 0 && bits < 2 * FL_WS_NARROW_IN && (bits & WS_WINDOW) >= 9;
+    return bits == 0 || (sound && ws_zip_works());
 }
 
 static void move(struct conns *t, struct conn *c, uint16_t listener, uint8_t dialect)

@@ -102,9 +102,14 @@ def websocket(loop: Any, config: Config, wants: int) -> int:
     return check(lib.fl_websocket(loop, c), "serving WebSockets")
 
 
-def compression(config: Config) -> str:
-    """What peers of WebSockets may be granted: "off" where the core was built without zlib."""
-    return config.compression if lib.fl_compresses() else "off"
+def window(config: Config) -> int:
+    """The bits of the largest window of compression that peers of WebSockets may be granted, with
+    FL_WS_KEEP_* added if messages may refer to earlier ones; 0: nothing is compressed.
+    """
+    if config.compression == "off" or not lib.fl_compresses():
+        return 0
+    keeps = lib.FL_WS_KEEP_IN | lib.FL_WS_KEEP_OUT if config.compression == "context" else 0
+    return int(WINDOW | keeps)
 
 
 def constant(loop: Any, listener: int, constant: Constant) -> None:

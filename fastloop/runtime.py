@@ -44,7 +44,7 @@ class Runtime(Posting):
         self.out: list[Any] = []
         self.commands = 0
         self._inbox: Any = None
-        self.sockets: dict[object, tuple[int, str]] = {}  # listener, compression
+        self.sockets: dict[object, tuple[int, int]] = {}  # listener, window of compression
         self.openings: dict[int, Opening] = {}  # how WebSockets came about
         self._reasons: dict[int, str] = {}
         self.running = True

@@ -382,6 +382,7 @@ class TestEnds:
             with pytest.raises(ValueError, match="reason"):
                 room.peers[0].close(1000, "ü" * 62)
 
+    @pytest.mark.many_connections
     def test_at_every_stage(self, serve: Serve) -> None:
         server = serve(Room(), ANY)
         whole = (

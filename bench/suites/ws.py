@@ -30,7 +30,7 @@ def _echo(size: int, depth: int, quick: bool) -> Case:
     return Case(
         f"ws-{size}-{depth}",
         f"WebSocket echo, {SIZES[size]}, 64 connections{at_once}",
-        _contenders("echo"),
+        (roster.floor("ws"), *_contenders("echo")),
         partial(
             client.load,
             what=client.web_socket("ws", size),
@@ -38,7 +38,7 @@ def _echo(size: int, depth: int, quick: bool) -> Case:
             depth=depth,
             seconds=0.5 if quick else 3,
         ),
-        ratios=(Ratio(roster.PICOWS, reach),),
+        ratios=(Ratio(roster.PICOWS, reach), Ratio(roster.FLOOR)),
     )
 
 

@@ -86,7 +86,7 @@ class AsgiApp:
         if config.max_message is None:
             config = replace(config, max_message=MAX_MESSAGE)
         number = native.websocket(runtime.loop, config, wants)
-        runtime.sockets[self] = number, native.compression(config)
+        runtime.sockets[self] = number, native.window(config)
         sockets = self._open[runtime]
         handler = Handler(self.target, self.name, close=sockets.closed)
         return Route(handler, sockets.arrived, reason=CloseReason.of)

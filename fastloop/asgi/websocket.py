@@ -137,12 +137,12 @@ class Socket:
             raise RuntimeError(f"{kind!r} does not fit here: {_EXPECTED[self.stage]}")
 
     def _accept(self, message: Message) -> None:
-        listener, compression = self._runtime.sockets[self._sockets.endpoint]
+        listener, window = self._runtime.sockets[self._sockets.endpoint]
         fields = [(_text(name), _text(value)) for name, value in message.get("headers") or ()]
         subprotocol = message.get("subprotocol")
         assert self._handshake is not None
         answer = self._handshake.accept(
-            listener, subprotocol=subprotocol, headers=fields, compression=compression
+            listener, subprotocol=subprotocol, headers=fields, window=window
         )
         self._handshake = None
         self._sockets.open[self.id] = self

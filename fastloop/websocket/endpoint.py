@@ -77,7 +77,7 @@ class Endpoint:
         run = dispatch.of(self.handler, workers)
         route = Route(self.handler, run, partial(WebSocket, runtime), CloseReason.of)
         number = native.websocket(runtime.loop, options, dispatch.wants(route))
-        runtime.sockets[self] = number, native.compression(options)
+        runtime.sockets[self] = number, native.window(options)
         return route
 
     def upgrade(self, request: Request, **parameters: Any) -> Any:
@@ -86,12 +86,8 @@ class Endpoint:
         if not allowed(handshake.origin, self.origins, request.host, request.scheme):
             raise HTTPError(403, "pages of this origin may not connect")
         subprotocol = handshake.choose(self.subprotocols)
-        listener, compression = request._runtime.sockets[self]
+        listener, window = request._runtime.sockets[self]
         if self._keeps:  # as it came, without what was read from it: that is some kilobytes
             opening = Opening(type(request)(request), subprotocol, parameters)
             request._runtime.openings[request.id] = opening
-        return handshake.accept(
-            listener,
-            subprotocol=subprotocol,
-            compression=compression,
-        )
+        return handshake.accept(listener, subprotocol=subprotocol, window=window)

@@ -15,7 +15,6 @@ from fastloop.http.errors import HTTPError
 from fastloop.http.multidict import Headers
 from fastloop.http.request import Request
 from fastloop.http.response import ResponseHeaders
-from fastloop.native import WINDOW
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -69,12 +68,13 @@ class Handshake:
         *,
         subprotocol: str | None = None,
         headers: Iterable[tuple[str, str]] = (),
-        compression: str = "off",
+        window: int = 0,
     ) -> tuple[Any, ...]:
         """The reply that makes the connection one of this listener, of ``native.websocket``.
 
-        ``compression`` is what the server grants, as in the option of that name. Raises ValueError
-        for header fields that HTTP does not allow.
+        ``window`` is the largest, in bits, for compressing, with FL_WS_KEEP_* added where messages
+        may refer to earlier ones; 0: nothing is compressed. Raises ValueError for header fields
+        that HTTP does not allow.
         """
         digest = hashlib.sha1(self.key.encode() + _GUID, usedforsecurity=False).digest()
         fields = ResponseHeaders(headers)
@@ -82,33 +82,34 @@ class Handshake:
         fields["sec-websocket-accept"] = base64.b64encode(digest).decode()
         if subprotocol is not None:
             fields["sec-websocket-protocol"] = subprotocol
-        window = WINDOW if compression != "off" else 0
-        bits, answer = negotiate(self.offers, window, takeover=compression == "context")
+        bits, answer = negotiate(self.offers, window)
         if bits:
             fields["sec-websocket-extensions"] = answer
         start = (MARK, lib.FL_HTTP_START, 101, fields.crossing())
         return (MARK, lib.FL_WS_ACCEPT, listener, bits, start)
 
 
-def negotiate(offers: Iterable[Offer], window: int, *, takeover: bool = False) -> tuple[int, str]:
-    """The window of bits that the first acceptable offer of permessage-deflate leads to, with
-    FL_WS_KEEP_* added, and the answer to it (RFC 7692, section 7.1); 0 and "" if none does.
+def negotiate(offers: Iterable[Offer], window: int) -> tuple[int, str]:
+    """The window of bits that the first acceptable offer of permessage-deflate leads to, with flags
+    (FL_WS_*), and the answer to it (RFC 7692, section 7.1); 0 and "" if none does.
+
+    ``window`` is what we grant, with FL_WS_KEEP_* for those who may take their context over.
     """
     for name, parameters in offers if window else ():
-        bits = _acceptable(parameters, window) if name == "permessage-deflate" else 0
+        bits = _acceptable(parameters, window & MOST_WINDOW) if name == "permessage-deflate" else 0
         if bits:
-            flags, answers = _contexts(dict(parameters), bits if takeover else 0)
+            flags, answers = _contexts(dict(parameters), window & ~MOST_WINDOW, bits)
             if any(key == "server_max_window_bits" for key, _ in parameters):
                 answers.append(f"server_max_window_bits={bits}")
             return bits | flags, "; ".join([name, *answers])
     return 0, ""
 
 
-def _contexts(offered: dict[str, str | None], window: int) -> tuple[int, list[str]]:
-    """Who takes its context over, as flags of the core and in words; with window 0 nobody does."""
+def _contexts(offered: dict[str, str | None], may: int, window: int) -> tuple[int, list[str]]:
+    """Who takes its context over, as flags of the core and in words."""
     flags, answers = 0, []
     for side, keeps in (("server", lib.FL_WS_KEEP_OUT), ("client", lib.FL_WS_KEEP_IN)):
-        if window and f"{side}_no_context_takeover" not in offered:
+        if may & keeps and f"{side}_no_context_takeover" not in offered:
             flags |= keeps
         else:
             answers.append(f"{side}_no_context_takeover")
