@@ -1,6 +1,6 @@
 """Measure everything that docs/io-models.md shows, and put it there.
 
-    python bench/io_models.py             a quarter of an hour, on a machine that does nothing else
+    python bench/io_models.py             ten minutes, on a machine that does nothing else
     python bench/io_models.py compare     some of: compare blocking syscalls
 
 Tables go between the marks <!-- begin: NAME --> and <!-- end: NAME --> of the document, and plots
@@ -45,22 +45,22 @@ def run(*argv: str) -> None:
         raise click.ClickException(f"failed: python {' '.join(argv)}")
 
 
-def compare() -> None:
+def compare(seconds: str) -> None:
     """Run `fastloop compare`."""
-    run("-m", "fastloop", "compare", "--output", str(RESULTS))
+    run("-m", "fastloop", "compare", "--seconds", seconds, "--output", str(RESULTS))
     machine, _, rest = (RESULTS / "compare.md").read_text().partition("\n")
     figures, _, summary = rest.rpartition("\n| technique | scales ")
     insert("summary", f"{machine}\n\n| technique | scales {summary}")
     insert("figures", figures)
 
 
-def blocking() -> None:
+def blocking(_: str) -> None:
     """Run the experiment with handlers that wait."""
     run("blocking.py", "--output", str(RESULTS))
     insert("blocking", (RESULTS / "blocking.md").read_text())
 
 
-def syscalls() -> None:
+def syscalls(_: str) -> None:
     """Count system calls."""
     run("syscalls.py", "--output", str(RESULTS))
     insert("syscalls", (RESULTS / "syscalls.md").read_text())
@@ -71,10 +71,11 @@ PARTS = {"compare": compare, "blocking": blocking, "syscalls": syscalls}
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("parts", nargs=-1, type=click.Choice(list(PARTS)))
-def main(parts: tuple[str, ...]) -> None:
+@click.option("--seconds", default="2", show_default=True, help="For each point of compare.")
+def main(parts: tuple[str, ...], seconds: str) -> None:
     """Measure PARTS (all of them if none is named) and write docs/io-models.md anew."""
     for part in parts or tuple(PARTS):
-        PARTS[part]()
+        PARTS[part](seconds)
     for name in PLOTTED:
         plot: Path = RESULTS / f"{name}.svg"
         if plot.exists():
