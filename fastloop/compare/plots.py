@@ -98,7 +98,8 @@ def draw(axes: Any, found: Comparison, kind: str, value: Value) -> None:
     axes.set_yscale("log")
     ticks = sorted({max(p.connections, 1) for p in found.points if p.kind == kind})
     zero = any(p.connections == 0 for p in found.points if p.kind == kind)
-    axes.set_xticks(ticks, [f"{n:,}" if n > 1 or not zero else "none" for n in ticks])
+    named = [n for n, after in zip(ticks, [*ticks[1:], 10**9], strict=True) if after > 2 * n]
+    axes.set_xticks(named, [f"{n:,}" if n > 1 or not zero else "none" for n in named])
     axes.minorticks_off()
     axes.yaxis.set_major_locator(locator())
     axes.yaxis.set_major_formatter(lambda y, _: f"{y:,.0f}" if y >= 10 else f"{y:g}")
