@@ -1,21 +1,30 @@
-"""Django on fastloop answers as it does on gunicorn."""
+"""Frameworks of WSGI on fastloop answer as they do on gunicorn."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 
 import pytest
 
-pytest.importorskip("django")
 pytest.importorskip("gunicorn")
 
-from wsgi_apps import django_app
 from wsgi_compare import Same, multipart, same
 
 
+@pytest.fixture(scope="module", params=["flask", "django", "bottle", "falcon"])
+def framework(request: pytest.FixtureRequest) -> str:
+    """The name of a framework that is installed."""
+    name: str = request.param
+    pytest.importorskip(name)
+    return name
+
+
 @pytest.fixture(scope="module")
-def servers() -> Iterator[Same]:
-    with same("django_app", django_app.app) as found:
+def servers(framework: str) -> Iterator[Same]:
+    """The application that is written in it, on all servers."""
+    name = f"{framework}_app"
+    with same(name, import_module(f"wsgi_apps.{name}").app) as found:
         yield found
 
 
@@ -67,3 +76,11 @@ def test_other_statuses(servers: Same) -> None:
     assert servers.get("/none").status == 204
     assert servers.get("/fail").status == 500
     assert servers.get("/").text == "Hello, World!"
+
+
+def test_ranges_of_files(servers: Same, framework: str) -> None:
+    if framework != "flask":
+        pytest.skip("the framework knows none")
+    response = servers.get("/file", range="bytes=3-10")
+    assert (response.status, len(response.body)) == (206, 8)
+    assert servers.get("/file", if_none_match='"fixed"').status == 304
