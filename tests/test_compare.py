@@ -171,7 +171,10 @@ class TestCommand:
     @pytest.mark.skipif(not proc.AVAILABLE, reason="needs /proc")
     def test_an_interruption_leaves_no_process_behind(self, number: int) -> None:
         argv = [sys.executable, "-m", "fastloop", "compare", "--seconds", "60"]
+        # Tests that a shell runs in the background ignore Ctrl-C, and so would what they start.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
+        signal.signal(signal.SIGINT, before)
         try:
             wait_for(lambda: len(proc.tree(process.pid)) >= 3, what="a server and a client")
             children = proc.tree(process.pid)[1:]

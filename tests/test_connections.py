@@ -159,11 +159,13 @@ def test_state_without_a_close_handler(serve: Serve, connect: Connect) -> None:
 def test_pause_and_resume(serve: Serve, connect: Connect) -> None:
     keep = Keep()
     calls: list[bytes] = []
+    paused: list[Connection] = []
 
     def handler(connection: Connection, line: bytes) -> bytes:
         calls.append(line)
         if line == b"pause":
             connection.pause()
+            paused.append(connection)
         return line
 
     keep.message = handler  # type: ignore[method-assign, assignment]
@@ -173,7 +175,7 @@ def test_pause_and_resume(serve: Serve, connect: Connect) -> None:
     client.send(b"a\nb\n")
     assert other.ask(b"other\n") == b"other\n"
     assert calls == [b"pause", b"other"]
-    keep.open_[0].resume()
+    paused[0].resume()
     assert client.read(4) == b"a\nb\n"
 
 
