@@ -151,12 +151,21 @@ static ssize_t check_close(struct message *m)
     return 0;
 }
 
+/* Whether a message whose frames go on up to `end` takes too much memory, however little they say:
+ * those between the fragments stay, too. */
+static bool is_flood(const struct framing *f, size_t end)
+{
+    return end > 4 * f->max_message + SLACK || end > INT32_MAX;
+}
+
 /* A control frame at data + at, of which `there` bytes of payload are here. */
-static ssize_t take_control(struct progress *p, const char *data, size_t at, size_t there,
-                            const struct header *h, struct message *m)
+static ssize_t take_control(const struct framing *f, struct progress *p, const char *data,
+                            size_t at, size_t there, const struct header *h, struct message *m)
 {
     if (there < h->len)
         return 0;
+    if (is_flood(f, at))
+        return refuse(m, WS_TOO_BIG, "too many frames in a message");
     m->data = data + at + h->size;
     m->len = (size_t)h->len;
     m->kind = h->opcode == PING ? MESSAGE_PING : h->opcode == PONG ? MESSAGE_PONG : MESSAGE_CLOSE;
@@ -222,7 +231,7 @@ static ssize_t take_data(const struct framing *f, struct progress *p, const char
     at += h->size + there;
     if (h->fin)
         return whole(p, data, at, m);
-    if (at > 4 * f->max_message + SLACK || at > INT32_MAX)
+    if (is_flood(f, at))
         return refuse(m, WS_TOO_BIG, "a message in too many fragments");
     p->step |= STEP_BEGUN;
     p->seen = (uint32_t)at;
@@ -241,7 +250,7 @@ static ssize_t scan(const struct framing *f, struct progress *p, const char *dat
             return rc;
         size_t there = min_size(n - at - h.size, (size_t)h.len);
         if (h.opcode >= CLOSE)
-            rc = take_control(p, data, at, there, &h, m);
+            rc = take_control(f, p, data, at, there, &h, m);
         else
             rc = take_data(f, p, data, at, there, &h, m);
     } while (rc == 1);

@@ -328,8 +328,9 @@ class TestEnds:
             (b"\x81\x01x", 1002),
             (closing(1005), 1002),
             (closing(2999), 1002),
+            (frame(TEXT, b"x", fin=False) + 600 * frame(PONG, bytes(125)), 1009),
         ],
-        ids=range(10),
+        ids=range(11),
     )
     def test_the_peer_breaks_the_rules(
         self, serve_auto: Serve, bad: bytes, code: int | None

@@ -181,6 +181,27 @@ static void refuses_bad_lengths(void)
     buf_free(&text);
 }
 
+/* Control frames between the fragments of a message are no way to fill the memory either. */
+static void refuses_a_flood_between_fragments(void)
+{
+    enum { FLOOD = 4 * MAX + (1 << 16) };
+    static const char pong[] = "\x8a\x84\0\0\0\0pong";
+    struct framing f;
+    struct progress p = {.step = 0};
+    struct message m = {0};
+    struct buf in = {0};
+    ssize_t rc = 0;
+    CHECK_INT(framing_init(&f, "ws", NULL, 0, MAX), 0);
+    buf_put(&in, "\x01\x81\0\0\0\0a", 7);
+    for (size_t i = 0; i < FLOOD / 5; i++)
+        buf_put(&in, pong, sizeof pong - 1);
+    while ((rc = protocol_ws.scan(&f, &p, in.data, in.len, &m)) == FRAME_CONTROL)
+        CHECK(p.seen <= FLOOD + sizeof pong);
+    CHECK_INT(rc, FL_ELIMIT);
+    CHECK_INT(m.status, 1009);
+    buf_free(&in);
+}
+
 static void refuses_what_is_no_text(void)
 {
     static const char *const bad[] = {"\xff", "a\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",
@@ -330,6 +351,7 @@ int main(void)
     takes_control_frames();
     refuses_bad_frames();
     refuses_bad_lengths();
+    refuses_a_flood_between_fragments();
     refuses_what_is_no_text();
     refuses_bad_closes();
     writes_values();
