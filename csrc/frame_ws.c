@@ -387,20 +387,36 @@ static int put(const struct framing *f, const struct exchange *x, uint8_t first,
     return rc == 0 && copied < body.len ? wire_body(w, q, body.at, body.len) : rc;
 }
 
-/* Returns 0, 1 for None, or an error. */
+/* Whether this can be said. Returns 0 or FL_EVALUE. */
+static int check_value(const struct codec_value *v)
+{
+    bool wide = false;
+    if (v->type == CODEC_NONE || v->type == CODEC_BYTES)
+        return 0;
+    if (v->type != CODEC_TEXT) /* of which marshal lets surrogates pass, and no peer would */
+        return FL_EVALUE;
+    return ws_utf8(WS_UTF8_WHOLE, v->data, v->len, &wide) == WS_UTF8_WHOLE ? 0 : FL_EVALUE;
+}
+
+/* The same of all that come next. */
+static int check_values(struct codec_reader values, uint32_t count)
+{
+    struct codec_value v = {0};
+    int rc = 0;
+    for (; count > 0 && rc == 0; count--) {
+        rc = codec_read(&values, &v);
+        if (rc == 0)
+            rc = check_value(&v);
+    }
+    return rc;
+}
+
+/* Of a value that can be said. Returns 0, 1 for None, or -ENOMEM. */
 static int put_value(const struct framing *f, const struct exchange *x, const struct codec_value *v,
                      struct wire *w, struct queue *q)
 {
-    bool wide = false;
-    switch (v->type) {
-    case CODEC_NONE: return 1;
-    case CODEC_BYTES: break;
-    case CODEC_TEXT: /* marshal lets surrogates pass, and no peer would */
-        if (ws_utf8(WS_UTF8_WHOLE, v->data, v->len, &wide) != WS_UTF8_WHOLE)
-            return FL_EVALUE;
-        break;
-    default: return FL_EVALUE;
-    }
+    if (v->type == CODEC_NONE)
+        return 1;
     uint8_t first = FIN | (v->type == CODEC_TEXT ? TEXT : BINARY);
     return put(f, x, first, (struct text){v->data, v->len}, w, q);
 }
@@ -412,8 +428,14 @@ static int reply(const struct framing *f, struct exchange *x, struct codec_reade
     int rc = codec_read(value, &v);
     if (rc < 0)
         return rc;
-    if (v.type != CODEC_LIST && v.type != CODEC_TUPLE)
-        return put_value(f, x, &v, w, q);
+    if (v.type != CODEC_LIST && v.type != CODEC_TUPLE) {
+        rc = check_value(&v);
+        return rc < 0 ? rc : put_value(f, x, &v, w, q);
+    }
+    /* All of them first: compression remembers what was put, also if it is undone. */
+    rc = check_values(*value, v.count);
+    if (rc < 0)
+        return rc;
     int silent = REPLY_SILENT;
     for (uint32_t left = v.count; left > 0; left--) {
         struct codec_value item = {0};

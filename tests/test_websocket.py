@@ -680,6 +680,19 @@ class TestContext:
                 server.publish("all", word)
                 assert client.recv(timeout=20) == word
 
+    def test_a_list_that_fails_in_part_leaves_no_trace(self, serve_auto: Serve) -> None:
+        def handle(conn: WebSocket, message: str) -> str | None:
+            if message == "bad":
+                conn.send([message * 50, "\ud800"])
+                return None
+            return message * 50
+
+        with connect(serve_auto(handle, ANY, compression="context")) as client:
+            for word in ("good", "bad", "bad and good", "good"):
+                client.send(word)
+                if word != "bad":
+                    assert client.recv(timeout=20) == word * 50
+
     def test_replies_that_overtake_others(self, stage_async: Stage) -> None:
         async def handle(conn: WebSocket, message: str) -> str:
             conn.send("at once " * 20)
