@@ -225,7 +225,8 @@ int fl_except(fl_loop *loop, int listener, const char *path, int below);
 intptr_t fl_step(fl_loop *loop, const char *outbox, size_t len, int timeout_ms);
 #define FL_MOVED 1073741824
 
-/* Applies and sends a part of the outbox between two slices of a batch. Returns 0 or an error. */
+/* Applies and sends a part of the outbox between two slices of a batch. Returns 0; or an error, and
+ * then what has no reply by now is answered as if its handler had failed. */
 int fl_flush(fl_loop *loop, const char *outbox, size_t len);
 
 /* The inbox of the last fl_step(), and the bytes allocated there: valid until the next. */

@@ -271,8 +271,10 @@ int files_read(struct files *f, struct codec_reader *r)
     if (read_int(r, &slot) < 0 || slot < 0 || slot > INT32_MAX)
         return FL_EOUTBOX;
     int rc = files_want(r, &want);
-    if (rc == FL_EOUTBOX || want.fd >= 0)
+    if (rc == FL_EOUTBOX || want.fd >= 0) {
+        tell(f->conns, (uint32_t)slot, &data, -EINVAL); /* somebody waits */
         return FL_EOUTBOX;
+    }
     if (rc == 0)
         rc = batch_full(f->conns) ? -EAGAIN : read_wanted(&want, true, &data);
     if (rc == -EAGAIN) {

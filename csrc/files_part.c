@@ -17,6 +17,7 @@ struct part_job {
     uint64_t id, ticket;
     uint64_t size;
     int fd;
+    bool until_close; /* the body that it is of ends with the connection */
 };
 
 /* What HTTP was told would come has to: a file that is shorter by now ends the connection when it
@@ -41,12 +42,21 @@ static void part_work(struct files_job *job)
     part->fd = files_open(&part->want, false, &part->size);
 }
 
-/* Nothing can be said in the place of bytes that do not exist: what is in front of them is sent,
- * and that is the end. */
-static void end_at(struct conns *t, struct conn *c, uint64_t ticket, int why)
+static bool is_until_close(const struct conns *t, const struct conn *c, const struct exchange *x)
 {
+    return x->stage == STAGE_RAW && conn_framing(t, c)->http != NULL;
+}
+
+/* Nothing can be said in the place of bytes that do not exist: what is in front of them is sent,
+ * and that is the end; a reset, where a close would tell the peer that it has them all. */
+static void end_at(struct conns *t, struct conn *c, const struct part_job *part, int why)
+{
+    if (part->until_close) {
+        conn_fail(t, c, -ECONNRESET);
+        return;
+    }
     conn_because(c, why);
-    wire_cut(&t->wire, &c->out, ticket);
+    wire_cut(&t->wire, &c->out, part->ticket);
     conn_finish(t, c, wire_holes(&c->out));
 }
 
@@ -63,16 +73,18 @@ static void part_done(struct files_job *job, struct conns *t)
         if (rc >= 0)
             rc = append_part(t, &q, &part->want, part->fd, part->size);
         if (rc < 0)
-            end_at(t, c, part->ticket, rc);
-        wire_fill(&t->wire, &c->out, part->ticket, &q, true);
-        conn_replied(t, c);
-        conn_touch(t, c);
+            end_at(t, c, part, rc);
+        if (c->state != CONN_DEAD) {
+            wire_fill(&t->wire, &c->out, part->ticket, &q, true);
+            conn_replied(t, c);
+            conn_touch(t, c);
+        }
     }
     free(part);
 }
 
 static int part_later(struct files *f, struct conn *c, struct queue *q,
-                      const struct files_want *want)
+                      const struct files_want *want, bool until_close)
 {
     const struct exchange none = {.stage = STAGE_NONE};
     struct part_job *part = calloc(1, sizeof *part);
@@ -84,6 +96,7 @@ static int part_later(struct files *f, struct conn *c, struct queue *q,
     part->id = conn_id(c);
     part->ticket = files_ticket(f);
     part->fd = -1;
+    part->until_close = until_close;
     int rc = wire_hole(&f->conns->wire, q, part->ticket, &none);
     if (rc == 0)
         rc = files_submit(f, &part->job, false);
@@ -111,22 +124,39 @@ static int fit_body(struct exchange *x, struct files_want *want)
 }
 
 /* Appends it, or a hole for it. Returns 0, or what is wrong with it. */
-static int append(struct files *f, struct conn *c, struct queue *q, const struct files_want *want)
+static int append(struct files *f, struct conn *c, const struct exchange *x, struct queue *q,
+                  const struct files_want *want)
 {
     uint64_t size = 0;
     int fd = files_open(want, true, &size);
     if (fd >= 0)
         return append_part(f->conns, q, want, fd, size);
-    return fd == -EAGAIN ? part_later(f, c, q, want) : fd;
+    return fd == -EAGAIN ? part_later(f, c, q, want, is_until_close(f->conns, c, x)) : fd;
 }
 
-static int append_chunk(struct files *f, struct conn *c, struct queue *q,
+static int append_chunk(struct files *f, struct conn *c, const struct exchange *x, struct queue *q,
                         const struct files_want *want)
 {
     int rc = http_chunk(&f->conns->wire, q, (uint64_t)want->count);
     if (rc == 0)
-        rc = append(f, c, q, want);
+        rc = append(f, c, x, q, want);
     return rc == 0 ? wire_put(&f->conns->wire, q, "\r\n", 2) : rc;
+}
+
+/* The same where nothing holds its place: nothing more is said of the response either, since a last
+ * chunk would end it as if it were whole. */
+static int end_here(struct conns *t, struct conn *c, struct exchange *x, int why)
+{
+    bool until_close = is_until_close(t, c, x);
+    if (x->stage != STAGE_NEW) /* which may still become an error */
+        x->stage = STAGE_NONE;
+    if (until_close) {
+        conn_fail(t, c, -ECONNRESET);
+    } else {
+        conn_because(c, why);
+        conn_close(t, c);
+    }
+    return REPLY_LAST;
 }
 
 int files_part(struct files *f, struct conn *c, struct exchange *x, struct queue *q,
@@ -143,14 +173,10 @@ int files_part(struct files *f, struct conn *c, struct exchange *x, struct queue
             return fits;
     }
     if (rc == 0)
-        rc = want.exact && x->stage == STAGE_CHUNKED ? append_chunk(f, c, q, &want)
-                                                     : append(f, c, q, &want);
+        rc = want.exact && x->stage == STAGE_CHUNKED ? append_chunk(f, c, x, q, &want)
+                                                     : append(f, c, x, q, &want);
     if (rc == 0)
         return REPLY_SAID;
     wire_undo(&f->conns->wire, q, mark);
-    if (rc == -ENOMEM)
-        return rc;
-    conn_because(c, rc);
-    conn_close(f->conns, c);
-    return REPLY_LAST;
+    return rc == -ENOMEM ? rc : end_here(f->conns, c, x, rc);
 }

@@ -151,12 +151,21 @@ static ssize_t check_close(struct message *m)
     return 0;
 }
 
+/* Whether a message whose frames go on up to `end` takes too much memory, however little they say:
+ * those between the fragments stay, too. */
+static bool is_flood(const struct framing *f, size_t end)
+{
+    return end > 4 * f->max_message + SLACK || end > INT32_MAX;
+}
+
 /* A control frame at data + at, of which `there` bytes of payload are here. */
-static ssize_t take_control(struct progress *p, const char *data, size_t at, size_t there,
-                            const struct header *h, struct message *m)
+static ssize_t take_control(const struct framing *f, struct progress *p, const char *data,
+                            size_t at, size_t there, const struct header *h, struct message *m)
 {
     if (there < h->len)
         return 0;
+    if (is_flood(f, at))
+        return refuse(m, WS_TOO_BIG, "too many frames in a message");
     m->data = data + at + h->size;
     m->len = (size_t)h->len;
     m->kind = h->opcode == PING ? MESSAGE_PING : h->opcode == PONG ? MESSAGE_PONG : MESSAGE_CLOSE;
@@ -222,7 +231,7 @@ static ssize_t take_data(const struct framing *f, struct progress *p, const char
     at += h->size + there;
     if (h->fin)
         return whole(p, data, at, m);
-    if (at > 4 * f->max_message + SLACK || at > INT32_MAX)
+    if (is_flood(f, at))
         return refuse(m, WS_TOO_BIG, "a message in too many fragments");
     p->step |= STEP_BEGUN;
     p->seen = (uint32_t)at;
@@ -241,7 +250,7 @@ static ssize_t scan(const struct framing *f, struct progress *p, const char *dat
             return rc;
         size_t there = min_size(n - at - h.size, (size_t)h.len);
         if (h.opcode >= CLOSE)
-            rc = take_control(p, data, at, there, &h, m);
+            rc = take_control(f, p, data, at, there, &h, m);
         else
             rc = take_data(f, p, data, at, there, &h, m);
     } while (rc == 1);
@@ -378,20 +387,36 @@ static int put(const struct framing *f, const struct exchange *x, uint8_t first,
     return rc == 0 && copied < body.len ? wire_body(w, q, body.at, body.len) : rc;
 }
 
-/* Returns 0, 1 for None, or an error. */
+/* Whether this can be said. Returns 0 or FL_EVALUE. */
+static int check_value(const struct codec_value *v)
+{
+    bool wide = false;
+    if (v->type == CODEC_NONE || v->type == CODEC_BYTES)
+        return 0;
+    if (v->type != CODEC_TEXT) /* of which marshal lets surrogates pass, and no peer would */
+        return FL_EVALUE;
+    return ws_utf8(WS_UTF8_WHOLE, v->data, v->len, &wide) == WS_UTF8_WHOLE ? 0 : FL_EVALUE;
+}
+
+/* The same of all that come next. */
+static int check_values(struct codec_reader values, uint32_t count)
+{
+    struct codec_value v = {0};
+    int rc = 0;
+    for (; count > 0 && rc == 0; count--) {
+        rc = codec_read(&values, &v);
+        if (rc == 0)
+            rc = check_value(&v);
+    }
+    return rc;
+}
+
+/* Of a value that can be said. Returns 0, 1 for None, or -ENOMEM. */
 static int put_value(const struct framing *f, const struct exchange *x, const struct codec_value *v,
                      struct wire *w, struct queue *q)
 {
-    bool wide = false;
-    switch (v->type) {
-    case CODEC_NONE: return 1;
-    case CODEC_BYTES: break;
-    case CODEC_TEXT: /* marshal lets surrogates pass, and no peer would */
-        if (ws_utf8(WS_UTF8_WHOLE, v->data, v->len, &wide) != WS_UTF8_WHOLE)
-            return FL_EVALUE;
-        break;
-    default: return FL_EVALUE;
-    }
+    if (v->type == CODEC_NONE)
+        return 1;
     uint8_t first = FIN | (v->type == CODEC_TEXT ? TEXT : BINARY);
     return put(f, x, first, (struct text){v->data, v->len}, w, q);
 }
@@ -403,8 +428,14 @@ static int reply(const struct framing *f, struct exchange *x, struct codec_reade
     int rc = codec_read(value, &v);
     if (rc < 0)
         return rc;
-    if (v.type != CODEC_LIST && v.type != CODEC_TUPLE)
-        return put_value(f, x, &v, w, q);
+    if (v.type != CODEC_LIST && v.type != CODEC_TUPLE) {
+        rc = check_value(&v);
+        return rc < 0 ? rc : put_value(f, x, &v, w, q);
+    }
+    /* All of them first: compression remembers what was put, also if it is undone. */
+    rc = check_values(*value, v.count);
+    if (rc < 0)
+        return rc;
     int silent = REPLY_SILENT;
     for (uint32_t left = v.count; left > 0; left--) {
         struct codec_value item = {0};

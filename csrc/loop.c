@@ -226,6 +226,8 @@ int fl_flush(fl_loop *l, const char *outbox, size_t len)
 {
     l->conns.now_us = clock_us();
     int rc = outbox_apply(&l->conns, &l->timers, outbox, len);
+    if (rc < 0) /* replies may be lost: those still to come would be taken for them */
+        outbox_end(&l->conns);
     send_all(l);
     io_submit(&l->io, &l->conns, false);
     watch_leave(l->away, l->conns.now_us); /* the slow slice is over, another begins */

@@ -358,7 +358,7 @@ static int connection_command(struct conns *t, int64_t op, struct codec_reader *
     return 0;
 }
 
-static int command(struct conns *t, struct heap *timers, int64_t op, struct codec_reader *r)
+static int obey(struct conns *t, struct heap *timers, int64_t op, struct codec_reader *r)
 {
     switch (op) {
     case FL_SEND:
@@ -381,6 +381,21 @@ static int command(struct conns *t, struct heap *timers, int64_t op, struct code
     }
 }
 
+/* One with an argument of the wrong type is left out: it may be the mistake of one handler, and
+ * what others said lies behind it. */
+static int command(struct conns *t, struct heap *timers, struct codec_reader *r)
+{
+    struct codec_reader start = *r;
+    int64_t op = PLAIN;
+    enter(r, &op);
+    int rc = obey(t, timers, op, r);
+    if (likely(rc != FL_EOUTBOX))
+        return rc;
+    *r = start;
+    inbox_notice(&t->inbox, FL_EVALUE);
+    return codec_skip(r);
+}
+
 void outbox_end(struct conns *t)
 {
     uint64_t id;
@@ -395,26 +410,35 @@ void outbox_end(struct conns *t)
     inbox_settled(&t->inbox);
 }
 
+static int apply(struct conns *t, struct heap *timers, struct codec_reader *r)
+{
+    struct codec_reader inside = *r;
+    int64_t op;
+    if (r->at == r->end)
+        return FL_EOUTBOX;
+    if (*r->at == '(' && enter(&inside, &op) && op >= FL_SEND)
+        return command(t, timers, r);
+    return reply(t, r);
+}
+
 int outbox_apply(struct conns *t, struct heap *timers, const char *data, size_t len)
 {
     struct codec_reader r = {data, data + len};
     struct codec_value list = {0};
+    int first = 0;
     if (len == 0)
         return 0;
     if (codec_read(&r, &list) < 0 || list.type != CODEC_LIST)
         return FL_EOUTBOX;
     for (uint32_t left = list.count; left > 0; left--) {
-        struct codec_reader inside = r;
-        int64_t op;
-        int rc;
-        if (r.at < r.end && *r.at == '(' && enter(&inside, &op) && op >= FL_SEND) {
-            r = inside;
-            rc = command(t, timers, op, &r);
-        } else {
-            rc = r.at < r.end ? reply(t, &r) : FL_EOUTBOX;
-        }
-        if (rc < 0)
-            return rc;
+        struct codec_reader start = r;
+        int rc = apply(t, timers, &r);
+        if (likely(rc >= 0))
+            continue;
+        first = first == 0 ? rc : first;
+        r = start;
+        if (codec_skip(&r) < 0) /* who knows where the next value begins */
+            return FL_EOUTBOX;
     }
-    return 0;
+    return first;
 }

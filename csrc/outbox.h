@@ -8,8 +8,10 @@
 #include "conn.h"
 
 /* Applies a marshalled list, see fastloop.h. Values of the wrong type are answered with a fault and
- * noted; a reply to a connection that is gone is dropped. Returns 0, -ENOMEM, or FL_EOUTBOX if the
- * bytes are no outbox at all or hold more replies than messages (what came before is applied). */
+ * noted, and so are commands with an argument of the wrong type, which do nothing; a reply to a
+ * connection that is gone is dropped. Returns 0; -ENOMEM if memory was short for a command, or
+ * FL_EOUTBOX if there are more replies than messages: the others are applied; FL_EOUTBOX if the
+ * bytes are no outbox at all: what is in front of the place is applied. */
 int outbox_apply(struct conns *t, struct heap *timers, const char *data, size_t len);
 
 /* The batch is over. A message that has no reply by now, because the caller failed, is answered as

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 _ADDRESS_SIZE = 256
 
 
+def check_topic(topic: str) -> None:
+    """Raises TypeError for what is no topic."""
+    if not isinstance(topic, str):
+        raise TypeError(f"the topic {topic!r} is no str")
+
+
 class Connection:
     """One peer. Handles are cheap, compare equal for the same connection, and are safe to keep.
 
@@ -101,12 +107,14 @@ class Connection:
 
     def subscribe(self, topic: str) -> None:
         """From now on it gets what is published on this topic (``server.publish``); until it is
-        gone, or unsubscribes. Twice is once.
+        gone, or unsubscribes. Twice is once. Raises TypeError for a topic that is no str.
         """
+        check_topic(topic)
         self._runtime.call(self._runtime.command, (MARK, lib.FL_SUBSCRIBE, self.id, topic))
 
     def unsubscribe(self, topic: str) -> None:
-        """Ends that."""
+        """Ends that. Raises TypeError for a topic that is no str."""
+        check_topic(topic)
         self._runtime.call(self._runtime.command, (MARK, lib.FL_UNSUBSCRIBE, self.id, topic))
 
     async def drain(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastloop._ffi import ffi, lib
 from fastloop.assembly import Assembly
-from fastloop.connection import Connection
+from fastloop.connection import Connection, check_topic
 from fastloop.crossing import MARK
 from fastloop.errors import ConfigError, FastloopError
 from fastloop.runtime import Runtime
@@ -112,8 +112,10 @@ class Telling:
         """Sends a value to all connections that subscribed to this topic; encoded once.
 
         With a thread for each connection it is encoded for each. Raises FastloopError with a
-        process for each, which nothing can be shared with.
+        process for each, which nothing can be shared with, and TypeError for a topic that is no
+        str.
         """
+        check_topic(topic)
         self._at_large("publish()")
         for runtime in self._assembly.audience():
             but = exclude.id if exclude is not None and exclude._runtime is runtime else -1

@@ -124,6 +124,26 @@ def test_zerocopysend_takes_files_only(
     assert "regular files" in caplog.text
 
 
+@pytest.mark.parametrize("version", [b"1.1", b"1.0"])
+def test_a_part_that_cannot_be_had_leaves_the_response_incomplete(
+    stage_async: Stage, file: Path, version: bytes
+) -> None:
+    async def run(scope: Message, receive: Receive, send: Send) -> None:
+        kind = "http.response.zerocopysend"
+        await send(START)
+        await send(body(b"piece", more=True))
+        with file.open("rb") as opened:
+            await send({"type": kind, "file": opened.fileno(), "offset": 0, "count": -3})
+
+    client = HttpClient(stage_async.serve(App(run), URL, framing=None))
+    client.send(b"GET / HTTP/%s\r\nhost: a\r\n\r\n" % version)
+    if version == b"1.1":
+        assert client.client.rest().endswith(b"5\r\npiece\r\n")
+    else:
+        with pytest.raises(ConnectionResetError):
+            client.client.rest()
+
+
 @pytest.mark.parametrize("pieces", [1, 2])
 def test_trailers(stage_async: Stage, pieces: int) -> None:
     kind = "http.response.trailers"

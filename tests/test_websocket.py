@@ -6,6 +6,7 @@ import asyncio
 import resource
 import threading
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -327,8 +328,9 @@ class TestEnds:
             (b"\x81\x01x", 1002),
             (closing(1005), 1002),
             (closing(2999), 1002),
+            (frame(TEXT, b"x", fin=False) + 600 * frame(PONG, bytes(125)), 1009),
         ],
-        ids=range(10),
+        ids=range(11),
     )
     def test_the_peer_breaks_the_rules(
         self, serve_auto: Serve, bad: bytes, code: int | None
@@ -472,6 +474,41 @@ class TestPublish:
         server.publish("nobody", "listens")
         for client in clients:
             assert client.frame() == (0x81, b"x" * 5000)
+            client.close()
+
+    @pytest.mark.shared_state
+    def test_a_wrong_topic_or_code_is_its_handlers_error(self, serve_auto: Serve) -> None:
+        wrong: dict[str, Callable[[WebSocket], None]] = {
+            "subscribe": lambda conn: conn.subscribe(5),  # type: ignore[arg-type]
+            "unsubscribe": lambda conn: conn.unsubscribe(b"all"),  # type: ignore[arg-type]
+            "publish": lambda conn: conn.server.publish(5, "x"),  # type: ignore[arg-type]
+            "close": lambda conn: conn.close(1000.0),  # type: ignore[arg-type]
+        }
+        held, begun = threading.Event(), threading.Event()
+
+        def handle(conn: WebSocket, word: str) -> str:
+            if word == "hold":  # so that what others say comes in one batch
+                begun.set()
+                assert held.wait(20)
+            if word not in wrong:
+                return word
+            with pytest.raises(TypeError, match="is no"):
+                wrong[word](conn)
+            return f"no {word}"
+
+        server = serve_auto(handle, ANY)
+        clients = [raw(server) for _ in range(5)]
+        for client in clients:
+            client.open()
+        clients[4].send(frame(TEXT, b"hold"))
+        assert begun.wait(20)
+        for client, word in zip(clients, [*wrong], strict=False):
+            client.send(frame(TEXT, word.encode()) + frame(TEXT, b"own " + word.encode()))
+        held.set()
+        for client, word in zip(clients, [*wrong], strict=False):
+            assert client.frame() == (0x81, f"no {word}".encode())
+            assert client.frame() == (0x81, f"own {word}".encode())
+        for client in clients:
             client.close()
 
     def test_other_framings(self, serve_auto: Serve) -> None:
@@ -642,6 +679,19 @@ class TestContext:
                 assert client.recv(timeout=20) == word
                 server.publish("all", word)
                 assert client.recv(timeout=20) == word
+
+    def test_a_list_that_fails_in_part_leaves_no_trace(self, serve_auto: Serve) -> None:
+        def handle(conn: WebSocket, message: str) -> str | None:
+            if message == "bad":
+                conn.send([message * 50, "\ud800"])
+                return None
+            return message * 50
+
+        with connect(serve_auto(handle, ANY, compression="context")) as client:
+            for word in ("good", "bad", "bad and good", "good"):
+                client.send(word)
+                if word != "bad":
+                    assert client.recv(timeout=20) == word * 50
 
     def test_replies_that_overtake_others(self, stage_async: Stage) -> None:
         async def handle(conn: WebSocket, message: str) -> str:

@@ -22,7 +22,11 @@ LONGEST_REASON = 123
 
 
 def check_close(code: int, reason: str) -> None:
-    """Raises ValueError for what a close frame cannot say (RFC 6455, sections 5.5.1 and 7.4)."""
+    """Raises ValueError for what a close frame cannot say (RFC 6455, sections 5.5.1 and 7.4), and
+    TypeError for a code that is no int.
+    """
+    if not isinstance(code, int):
+        raise TypeError(f"close code {code!r} is no int")
     if not (code in (1000, 1001, 1003) or 1007 <= code <= 1014 or 3000 <= code <= 4999):
         raise ValueError(f"close code {code} is not 1000, 1001, 1003, 1007-1014 or 3000-4999")
     if len(reason.encode()) > LONGEST_REASON:
@@ -95,7 +99,8 @@ class WebSocket(Connection):
 
         ``code`` is 1000, 1001, 1003, 1007 to 1014, or 3000 to 4999 for your own; ``reason`` at most
         123 bytes of UTF-8. Replies that async handlers still owe are dropped. With ``abort`` the
-        connection is reset at once. Twice is fine. Raises ValueError for another code or reason.
+        connection is reset at once. Twice is fine. Raises ValueError for another code or reason,
+        and TypeError for a code that is no int.
         """
         if abort:
             super().close(abort=True)

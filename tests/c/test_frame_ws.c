@@ -181,6 +181,27 @@ static void refuses_bad_lengths(void)
     buf_free(&text);
 }
 
+/* Control frames between the fragments of a message are no way to fill the memory either. */
+static void refuses_a_flood_between_fragments(void)
+{
+    enum { FLOOD = 4 * MAX + (1 << 16) };
+    static const char pong[] = "\x8a\x84\0\0\0\0pong";
+    struct framing f;
+    struct progress p = {.step = 0};
+    struct message m = {0};
+    struct buf in = {0};
+    ssize_t rc = 0;
+    CHECK_INT(framing_init(&f, "ws", NULL, 0, MAX), 0);
+    buf_put(&in, "\x01\x81\0\0\0\0a", 7);
+    for (size_t i = 0; i < FLOOD / 5; i++)
+        buf_put(&in, pong, sizeof pong - 1);
+    while ((rc = protocol_ws.scan(&f, &p, in.data, in.len, &m)) == FRAME_CONTROL)
+        CHECK(p.seen <= FLOOD + sizeof pong);
+    CHECK_INT(rc, FL_ELIMIT);
+    CHECK_INT(m.status, 1009);
+    buf_free(&in);
+}
+
 static void refuses_what_is_no_text(void)
 {
     static const char *const bad[] = {"\xff", "a\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",
@@ -323,6 +344,46 @@ static void compresses_what_is_long(void)
     buf_free(&out);
 }
 
+/* What is not said leaves no trace in the context that both ends keep. */
+static void forgets_lists_that_fail(void)
+{
+    static const char first[] = "the quick brown fox jumps over the lazy dog";
+    const struct ws_zip_options o = {.largest = MAX,
+                                     .level = 6,
+                                     .in_bits = 15,
+                                     .out_bits = 15,
+                                     .keep_in = true,
+                                     .keep_out = true};
+    struct ws_settings ws = {.threshold = 1};
+    struct ws_zip *ours = ws_zip_new(&o), *theirs = ws_zip_new(&o);
+    struct exchange x = {.dialect = 15 | FL_WS_KEEP_OUT, .zip = ours};
+    struct framing f;
+    struct wire w;
+    struct buf plain = {0};
+    char list[128], *p = codec_list(list, 2);
+    size_t len = 0;
+    p = codec_bytes(p, first, sizeof first - 1);
+    *p++ = 'T';
+    wire_init(&w);
+    framing_init(&f, "ws", NULL, 0, MAX);
+    f.ws = &ws;
+    for (int good = 0; good < 2; good++) {
+        struct queue q = {0};
+        struct codec_reader r = {list, p};
+        CHECK_INT(protocol_ws.reply(&f, &x, &r, &w, &q), good ? REPLY_SAID : FL_EVALUE);
+        CHECK((q.head != NULL) == good);
+        for (const struct span *s = q.head; s != NULL; s = s->next) /* one frame, its head short */
+            CHECK_INT(ws_zip_expand(theirs, s->data + 2, s->len - 2, &plain, &len), 0);
+        wire_drop(&w, &q);
+        p[-1] = 'N';
+    }
+    CHECK_INT(ws_zip_expanded(theirs, &plain, &len), 0);
+    CHECK_STR(plain.data + plain.len, len, "the quick brown fox jumps over the lazy dog");
+    buf_free(&plain);
+    wire_free(&w);
+    ws_zip_free(ours), ws_zip_free(theirs);
+}
+
 int main(void)
 {
     takes_messages();
@@ -330,12 +391,14 @@ int main(void)
     takes_control_frames();
     refuses_bad_frames();
     refuses_bad_lengths();
+    refuses_a_flood_between_fragments();
     refuses_what_is_no_text();
     refuses_bad_closes();
     writes_values();
     if (ws_zip_works()) {
         expands_messages();
         compresses_what_is_long();
+        forgets_lists_that_fail();
     }
     return t_end();
 }

@@ -330,6 +330,90 @@ static void sends_between_slices(const char *backend)
     finish(&d);
 }
 
+/* Commands with an argument of the wrong type, between replies and promises to others. */
+static void say_wrong_commands(int64_t id)
+{
+    op2(&d, FL_SUBSCRIBE, id, 5);
+    item(&d);
+    say_op(&d, FL_PUBLISH, 3);
+    say_int(&d, 5);
+    say_int(&d, -1);
+    say_bytes(&d, "x", 1);
+    item(&d);
+    say_op(&d, FL_CAST, 4);
+    say_int(&d, -1);
+    say_int(&d, 7);
+    say_none(&d);
+    say_bytes(&d, "x", 1);
+    item(&d);
+    say_op(&d, FL_READ, 4);
+    say_int(&d, 3);
+    say_bytes(&d, "file", 4);
+    say_none(&d);
+    say_int(&d, -1);
+}
+
+/* A command that cannot be applied harms nobody, in a step and in a flush. */
+static void leaves_out_wrong_commands(const char *backend)
+{
+    static const char *const said[] = {"A\nown\n", "B\nown\n", "C\nown\n"};
+    int64_t ids[3];
+    int fds[3];
+    if (!start(&d, backend, &usual))
+        return;
+    for (int i = 0; i < 3; i++)
+        fds[i] = join(&d, &ids[i]);
+    for (int steps = 0; steps < 2; steps++) {
+        for (int i = 0; i < 3; i++) {
+            tell(fds[i], "x\n");
+            await(&d, FL_MESSAGES);
+            op1(&d, FL_LATER, steps + 1);
+        }
+        d.count = 0;
+        size_t told = d.told[FL_NOTICES], files = d.told[FL_FILES];
+        for (int i = 0; i < 3; i++) {
+            say_wrong_commands(ids[0]);
+            op_text(&d, FL_FILL, ids[i], steps + 1, i == 0 ? "A" : i == 1 ? "B" : "C");
+            op_text(&d, FL_SEND, ids[i], 0, "own");
+        }
+        CHECK_INT(steps == 0 ? turn(&d, 0) : flush(&d), steps == 0);
+        for (int i = 0; i < 3; i++)
+            expect(&d, fds[i], said[i]);
+        while (d.told[FL_NOTICES] == told)
+            await(&d, FL_NOTICES);
+        CHECK_INT(d.told[FL_FILES] - files, 3); /* who waits for a file hears of it */
+    }
+    for (int i = 0; i < 3; i++)
+        close(fds[i]);
+    finish(&d);
+}
+
+/* The same between the replies of one batch. */
+static void pairs_replies_around_wrong_commands(const char *backend)
+{
+    if (!start(&d, backend, &usual))
+        return;
+    int64_t id;
+    int fd = join(&d, &id);
+    for (int steps = 0; steps < 2; steps++) {
+        tell(fd, "a\nb\nc\n");
+        await(&d, FL_MESSAGES);
+        if (!CHECK_INT((long long)d.count, 3))
+            break;
+        d.count = 0;
+        reply(&d, "A");
+        say_wrong_commands(id);
+        CHECK_INT(steps == 0 ? 0 : flush(&d), 0);
+        reply(&d, "B");
+        say_wrong_commands(id);
+        reply(&d, "C");
+        CHECK(turn(&d, 0) >= 0);
+        expect(&d, fd, "A\nB\nC\n");
+    }
+    close(fd);
+    finish(&d);
+}
+
 /* As many messages as may be unanswered, and none of the replies says anything. */
 static void goes_on_after_silence(const char *backend)
 {
@@ -372,6 +456,8 @@ int main(void)
     ON_EACH_BACKEND(keeps_time);
     ON_EACH_BACKEND(answers_a_half_closed_peer);
     ON_EACH_BACKEND(sends_between_slices);
+    ON_EACH_BACKEND(leaves_out_wrong_commands);
+    ON_EACH_BACKEND(pairs_replies_around_wrong_commands);
     ON_EACH_BACKEND(goes_on_after_silence);
     return t_end();
 }

@@ -381,6 +381,46 @@ static void survives_without_memory(const char *backend)
     close(d.sockets[0]);
 }
 
+#define FAULT "-ERR internal error\r\n"
+
+/* What is lost in the middle of a batch costs the rest of it, and no message gets another's reply:
+ * for want of memory, or behind a value that nobody can read. */
+static void fails_the_rest_of_a_batch(const char *backend)
+{
+    if (!start(&d, backend, &usual) || !CHECK_INT(serve(&d, 1, "resp", 0), 1))
+        return;
+    int fd = client_of(&d, 1, 0);
+    for (int torn = 0; torn < 2; torn++) {
+        tell(fd, "*1\r\n$1\r\na\r\n*1\r\n$1\r\nb\r\n*1\r\n$1\r\nc\r\n");
+        await(&d, FL_MESSAGES);
+        d.count = 0;
+        if (torn) {
+            item(&d);
+            d.out[d.len++] = '?';
+        } else {
+            op2(&d, FL_TIMER, 5000, 60000000);
+        }
+        reply(&d, "one");
+        oom_arm(torn ? 0 : 1);
+        CHECK_INT(flush(&d), torn ? FL_EOUTBOX : -ENOMEM);
+        CHECK(oom_disarm() == !torn);
+        expect(&d, fd, torn ? FAULT FAULT FAULT : "$3\r\none\r\n" FAULT FAULT);
+        reply(&d, "two");
+        CHECK_INT(flush(&d), FL_EOUTBOX);
+        reply(&d, "three");
+        op2(&d, FL_TIMER, 1, 0); /* what is behind it counts */
+        CHECK_INT(turn(&d, 0), FL_EOUTBOX);
+        await(&d, FL_TIMERS);
+        tell(fd, "*1\r\n$1\r\nd\r\n");
+        await(&d, FL_MESSAGES);
+        reply(&d, "fine");
+        d.count = 0;
+        expect(&d, fd, "$4\r\nfine\r\n");
+    }
+    close(fd);
+    finish(&d);
+}
+
 int main(void)
 {
     ON_EACH_BACKEND(stops_reading_who_does_not_read);
@@ -396,6 +436,7 @@ int main(void)
     ON_EACH_BACKEND(counts_replies);
     ON_EACH_BACKEND(ignores_ids_of_the_past);
     ON_EACH_BACKEND(refuses_truncated_outboxes);
+    ON_EACH_BACKEND(fails_the_rest_of_a_batch);
     ON_EACH_BACKEND(survives_without_memory);
     return t_end();
 }

@@ -511,6 +511,41 @@ static void parts_of_files_that_shrank(const char *backend)
     finish(&d);
 }
 
+/* One that cannot be opened, behind a piece: no last chunk follows, and no orderly close where that
+ * would end the body. */
+static void parts_that_cannot_be_had(const char *backend)
+{
+    static const char *const requests[] = {"OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n",
+                                           "OPTIONS * HTTP/1.0\r\n\r\n"};
+    for (size_t i = 0; i < 2 * countof(requests); i++) {
+        bool old = i % 2 == 1;
+        if (!begin(backend, 0))
+            return;
+        int fd = client_of(&d, 1, 0);
+        tell(fd, requests[old]);
+        struct event *e = await(&d, FL_MESSAGES);
+        int64_t id = e == NULL ? 0 : e->id;
+        d.count = 0;
+        op1(&d, FL_LATER, 1);
+        op_value(&d, FL_SEND, id, 1);
+        say_start(&d, 200, NULL, NULL);
+        op_value(&d, FL_SEND, id, 1);
+        say_bytes(&d, "piece", 5);
+        CHECK_INT(flush(&d), 0);
+        expect_status(fd, 200);
+        expect(&d, fd, old ? "piece" : "5\r\npiece\r\n");
+        op_value(&d, FL_SEND, id, 1);
+        say_part(i < 2 ? tree_path(&tree, "nosuch") : tree_path(&tree, "secret"), 0,
+                 i < 2 ? 3 : -3);
+        op_value(&d, FL_FILL, id, 1);
+        say_op(&d, FL_HTTP_END, 0);
+        ssize_t n = receive(&d, fd, answer, sizeof answer); /* maybe the head of a chunk */
+        CHECK(old ? n == -ECONNRESET : n == 0 || (n == 3 && memcmp(answer, "3\r\n", 3) == 0));
+        close(fd);
+        finish(&d);
+    }
+}
+
 static struct event *read_file(const char *path, int64_t offset, int64_t count)
 {
     item(&d);
@@ -659,6 +694,7 @@ static void all(void)
     ON_EACH_BACKEND(goes_on_behind_a_file);
     ON_EACH_BACKEND(parts_for_any_protocol);
     ON_EACH_BACKEND(parts_of_files_that_shrank);
+    ON_EACH_BACKEND(parts_that_cannot_be_had);
     ON_EACH_BACKEND(handlers_read_files);
     ON_EACH_BACKEND(mounts_that_make_no_sense);
 }
