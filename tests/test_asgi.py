@@ -509,7 +509,8 @@ def test_who_knows_the_task_keeps_it(ask: Serve) -> None:
     async def run(scope: Message, receive: Receive, send: Send) -> None:
         task = asyncio.current_task()
         assert task is not None
-        said = f"{variable.get()} {task.get_name()} {task.cancelling()}"
+        user = getattr(task, "user", "")
+        said = f"{variable.get()} {user} {task.get_name()} {task.cancelling()}"
         await send(START)
         await send(body(said.encode()))
         match scope["path"]:
@@ -525,9 +526,12 @@ def test_who_knows_the_task_keeps_it(ask: Serve) -> None:
                 variable.set("mine")
             case "/cancel":
                 task.cancel()
+            case "/attribute":
+                task.user = "mine"  # type: ignore[attr-defined]
 
+    paths = ("/hold", "/weakly", "/callback", "/name", "/variable", "/cancel", "/attribute")
     with ask(run) as client:
-        for path in ("/", "/hold", "/weakly", "/callback", "/name", "/variable", "/cancel", "/"):
+        for path in ("/", *paths, "/"):
             said = client.get(path).text
             assert said.startswith("unset "), path
             assert said.endswith(" 0"), path
@@ -535,6 +539,49 @@ def test_who_knows_the_task_keeps_it(ask: Serve) -> None:
         wait_for(lambda: kept[0].done() and told == ["done True"])
         assert kept[0].exception() is None
         assert kept[1]() is None
+
+
+class Equal:
+    """Equal to all of its kind, or not to be compared."""
+
+    def __init__(self, word: str, *, compares: bool = True) -> None:
+        self.word = word
+        self._compares = compares
+
+    def __eq__(self, other: object) -> bool:
+        if not self._compares:
+            raise ValueError("ask for any or all")
+        return isinstance(other, Equal)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("compares", [True, False])
+def test_variables_set_to_something_equal_are_set(compares: bool) -> None:
+    variable: contextvars.ContextVar[Equal] = contextvars.ContextVar("variable")
+
+    async def run(scope: Message, receive: Receive, send: Send) -> None:
+        said = variable.get().word
+        variable.set(Equal("of another request", compares=compares))
+        await send(START)
+        await send(body(said.encode()))
+
+    async def main() -> list[str]:
+        variable.set(Equal("of the program"))
+        server = fastloop.Server(App(run), URL)
+        task = asyncio.create_task(server.serve())
+        await asyncio.sleep(0)
+
+        def talk() -> list[str]:
+            with HttpClient(server) as client:
+                return [client.get("/").text for _ in range(3)]
+
+        found = await asyncio.to_thread(talk)
+        server.stop()
+        await task
+        return found
+
+    assert asyncio.run(main()) == ["of the program"] * 3
 
 
 def test_all_tasks_are_those_of_requests_that_wait(ask: Serve) -> None:
