@@ -136,6 +136,77 @@ def test_bodies_both_ways(ask: Serve, size: int) -> None:
             assert response.body == data[:size]
 
 
+HEAD = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 6\r\n\r\n"
+
+
+def test_a_cancelled_receive_loses_nothing(ask: Serve) -> None:
+    cancelled = threading.Event()
+
+    async def run(scope: Message, receive: Receive, send: Send) -> None:
+        waits = asyncio.ensure_future(receive())
+        await asyncio.sleep(0)
+        waits.cancel()
+        await asyncio.wait([waits])
+        cancelled.set()
+        await asyncio.sleep(0.05)  # the piece comes while nobody waits
+        found, more = b"", True
+        while more:
+            event = await receive()
+            found, more = found + event["body"], event["more_body"]
+        await send(START)
+        await send(body(found))
+
+    with ask(run) as client:
+        client.send(HEAD)
+        assert cancelled.wait(TIMEOUT)
+        client.send(b"abc")
+        client.send(b"def")
+        assert client.response().text == "abcdef"
+
+
+def test_each_receive_that_waits_gets_a_piece_of_its_own(ask: Serve) -> None:
+    waiting, got = threading.Event(), threading.Event()
+
+    async def run(scope: Message, receive: Receive, send: Send) -> None:
+        tasks = {asyncio.ensure_future(receive()) for _ in range(3)}
+        await asyncio.sleep(0)
+        waiting.set()
+        done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        got.set()
+        more, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        (last,) = tasks
+        await send(START)
+        await send(body(b"+".join(each.result()["body"] for each in (*done, *more))))
+        assert await last == {"type": "http.disconnect"}
+        told.set()
+
+    told = threading.Event()
+    with ask(run) as client:
+        client.send(HEAD)
+        assert waiting.wait(TIMEOUT)
+        client.send(b"abc")
+        assert got.wait(TIMEOUT)
+        client.send(b"def")
+        assert client.response().text == "abc+def"
+        assert told.wait(TIMEOUT)
+
+
+def test_receive_ends_with_the_response(ask: Serve) -> None:
+    ends: list[Message] = []
+
+    async def run(scope: Message, receive: Receive, send: Send) -> None:
+        waits = asyncio.ensure_future(receive())
+        await asyncio.sleep(0)
+        await send(START)
+        await send(body(b"early"))
+        ends.append(await waits)
+
+    with ask(run) as client:
+        client.send(HEAD)
+        assert client.response().text == "early"
+        wait_for(lambda: ends == [{"type": "http.disconnect"}])
+
+
 def test_send_waits_for_a_slow_client(stage_polled: Stage) -> None:
     sent = 0
     over: list[BaseException] = []

@@ -8,7 +8,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from fastloop._ffi import lib
-from fastloop.asgi.cycle import CHUNK, Cycle, is_disconnect
+from fastloop.asgi.cycle import CHUNK, Cycle
+from fastloop.asgi.disconnect import is_disconnect
 from fastloop.asgi.stages import COMPLETE
 from fastloop.crossing import FAULT, MARK
 from fastloop.errors import ConnectionClosed
