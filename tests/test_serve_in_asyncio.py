@@ -105,3 +105,27 @@ def test_threads_are_refused() -> None:
     server = fastloop.Server(upper, "tcp://127.0.0.1:0", framing="line", threads=2)
     with pytest.raises(fastloop.ConfigError, match="threads"):
         asyncio.run(server.serve())
+
+
+def test_a_plain_handler_that_raises_cancelled_error() -> None:
+    """It is no cancellation of whoever turns the loop."""
+
+    def cancels(request: fastloop.Request) -> str:
+        if request.path == "/bad":
+            raise asyncio.CancelledError
+        return "ok"
+
+    async def answer(server: fastloop.Server, path: bytes) -> bytes:
+        line = b"GET %s HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n" % path
+        return await ask(server, line)
+
+    async def main() -> None:
+        server = fastloop.Server(cancels, "http://127.0.0.1:0")
+        task = await begin(server)
+        paths = (b"/", b"/bad", b"/", b"/bad", b"/")
+        found = await asyncio.gather(*(answer(server, path) for path in paths))
+        assert [int(each.split()[1]) for each in found] == [200, 500, 200, 500, 200]
+        server.stop()
+        await task
+
+    asyncio.run(asyncio.wait_for(main(), TIMEOUT))
