@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client import Client, wait_for
+from client import TIMEOUT, Client, wait_for
 from stage import Stage
 from ws_client import (
     BINARY,
@@ -268,6 +268,32 @@ class TestHandshake:
 
 
 class TestEnds:
+    def test_nothing_is_kept_of_who_left_before_the_answer(self, serve_auto: Serve) -> None:
+        entered, go = threading.Event(), threading.Event()
+        router = Router()
+        router.websocket("/", Room())
+
+        @router.get("/blocks")
+        def blocks(request: Any) -> str:
+            entered.set()
+            assert go.wait(TIMEOUT)
+            return "done"
+
+        server = serve_auto(router, HTTP, blocking=1)
+        with raw(server) as held, raw(server) as leaving:
+            held.send(b"GET /blocks HTTP/1.1\r\nhost: a\r\n\r\n")
+            assert entered.wait(TIMEOUT)
+            leaving.send(handshake())
+            wait_for(lambda: server.stats().messages == 2)
+            leaving.reset()
+            wait_for(lambda: server.stats().connections == 1)
+            go.set()
+            assert held.head()[0] == 200
+        with raw(server) as last:
+            last.open()
+            (runtime,) = server._runtimes
+            assert len(runtime.openings) == 1
+
     @pytest.mark.shared_state
     def test_the_peer_closes(self, serve: Serve) -> None:
         room = Room()
