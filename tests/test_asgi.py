@@ -21,6 +21,7 @@ from stage import Stage
 
 import fastloop
 from conftest import backends
+from fastloop.asgi.disconnect import is_disconnect
 from fastloop.asgi.scope import EXTENSIONS
 from fastloop.interface import detect
 
@@ -417,6 +418,23 @@ def test_cancelled_tasks_are_answered(ask: Serve) -> None:
     with ask(run) as client:
         assert client.get("/").status == 500
         assert client.get("/").status == 500
+
+
+def caused(error: BaseException, cause: BaseException) -> BaseException:
+    """The error, with its cause."""
+    error.__cause__ = cause
+    return error
+
+
+def test_what_came_of_a_disconnect() -> None:
+    gone, other = fastloop.ConnectionClosed("gone"), ValueError("other")
+    group = ExceptionGroup("some", [caused(RuntimeError("so"), gone), gone])
+    assert is_disconnect(group)
+    assert is_disconnect(caused(RuntimeError("so"), group))
+    assert not is_disconnect(ExceptionGroup("some", [gone, other]))
+    assert not is_disconnect(caused(other, caused(RuntimeError("round"), other)))
+    member = ValueError("in a group")
+    assert not is_disconnect(caused(member, ExceptionGroup("some", [member])))
 
 
 # -- lifespan --
