@@ -134,6 +134,10 @@ class Socket:
         elif kind.startswith("websocket.http.response.") and self.stage < OPEN:
             self.stage = DENYING
             await self._cycle.send({**message, "type": kind.removeprefix("websocket.")})
+            if self._cycle.stage == COMPLETE and self._end is None:
+                self._runtime.waits.forget(self.id, self._left)
+                self._end = {"type": "websocket.disconnect", "code": ABNORMAL, "reason": ""}
+                self._wake()
         else:
             raise RuntimeError(f"{kind!r} does not fit here: {_EXPECTED[self.stage]}")
 
