@@ -520,6 +520,31 @@ def test_start_waits_for_the_startup(stage_async: Stage) -> None:
     assert events == ["started"]
 
 
+def test_those_that_started_shut_down_if_another_fails() -> None:
+    async def fails(scope: Message, receive: Receive, send: Send) -> None:
+        await send({"type": "lifespan.startup.failed", "message": "no database"})
+
+    app = App(no_lifespan)
+    with pytest.raises(fastloop.FastloopError, match="no database"):
+        fastloop.serve({URL: app, "http://localhost:0": fails}, interface="asgi")
+    assert app.events == ["lifespan.startup", "lifespan.shutdown"]
+
+
+def test_a_lifespan_that_is_cancelled_at_the_shutdown(caplog: pytest.LogCaptureFixture) -> None:
+    async def cancels(scope: Message, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        raise asyncio.CancelledError
+
+    app = App(no_lifespan)
+    apps = {URL: cancels, "http://localhost:0": app}
+    with fastloop.Server(apps, interface="asgi"):
+        pass
+    assert app.events == ["lifespan.startup", "lifespan.shutdown"]
+    assert "the application failed at its shutdown" in caplog.text
+
+
 @pytest.mark.parametrize("which", ["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize("when", ["startup", "shutdown"])
 def test_signals_end_what_hangs(when: str, which: str) -> None:
