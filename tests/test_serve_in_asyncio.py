@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from client import TIMEOUT
@@ -125,6 +126,28 @@ def test_a_plain_handler_that_raises_cancelled_error() -> None:
         paths = (b"/", b"/bad", b"/", b"/bad", b"/")
         found = await asyncio.gather(*(answer(server, path) for path in paths))
         assert [int(each.split()[1]) for each in found] == [200, 500, 200, 500, 200]
+        server.stop()
+        await task
+
+    asyncio.run(asyncio.wait_for(main(), TIMEOUT))
+
+
+def test_a_call_soon_of_the_user_stays() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        calls = []
+        real = loop.call_soon
+
+        def call_soon(*args: Any, **options: Any) -> asyncio.Handle:
+            calls.append(args)
+            return real(*args, **options)
+
+        loop.call_soon = call_soon  # type: ignore[method-assign]
+        server = fastloop.Server(upper_later, "tcp://127.0.0.1:0", framing="line")
+        task = await begin(server)
+        assert await ask(server, b"a\n") == b"A\n"
+        assert loop.call_soon is call_soon
+        assert calls
         server.stop()
         await task
 
