@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import socket
 import threading
 import zlib
 from pathlib import Path
@@ -148,6 +149,14 @@ class TestMessages:
 
 
 class TestHandshake:
+    def test_a_path_on_an_inherited_socket(self, serve_auto: Serve) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as given:
+            serve_auto(Room(), f"ws+fd:{given.fileno()}/chat")
+            for path, status in (("/", 404), ("/chat", 101)):
+                with RawSocket(given.getsockname()) as client:
+                    client.send(handshake(path))
+                    assert client.head()[0] == status
+
     def test_what_is_told_of_it(self, serve_auto: Serve) -> None:
         app = Router()
 
