@@ -183,10 +183,9 @@ class Cycle:
         self.stage = COMPLETE
         if self.ticket:
             self.runtime.command((MARK, lib.FL_FILL, self.id, self.ticket, value))
+            self._release()  # who waits has promised
         else:
             self.out.append(value)
-        if self._watched or self._leaving is not None or self._piece is not None:
-            self._release()
 
     def put(self, value: Any) -> None:
         """Says a part of the response, in the place that was promised to it."""

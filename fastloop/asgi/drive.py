@@ -131,8 +131,9 @@ class Drive:
         """Whether nothing tells that there was a task: nobody holds it, and it is as it was."""
         return (
             (getrefcount(self._task), getweakrefcount(self._task)) == self._references
-            and self._is_blank()
             and not self._attributes
+            and len(self._context) == len(self._values)
+            and (not self._values or self._is_blank())
             and self._task._callbacks is None
             and not self._task._must_cancel
             and self._task.get_name() is NAME
@@ -140,11 +141,8 @@ class Drive:
 
     def _is_blank(self) -> bool:
         """Whether every variable is as before: the very object, since equal ones may differ."""
-        context, variables = self._context, self._variables
-        if len(context) != len(variables):
-            return False
-        found = map(context.get, variables, repeat(_UNSET))
-        return not variables or all(map(is_, found, self._values))
+        found = map(self._context.get, self._variables, repeat(_UNSET))
+        return all(map(is_, found, self._values))
 
     def _use_up(self) -> asyncio.Task[Any]:
         task, step, context = self._task, self._step, self._context
