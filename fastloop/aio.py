@@ -7,12 +7,15 @@ waits for it among its others and a turn is a callback. Idle costs nothing: nobo
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastloop._ffi import ffi, lib
 from fastloop.errors import ConfigError
 from fastloop.runtime import Runtime
+
+log = logging.getLogger("fastloop")
 
 
 def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
@@ -45,6 +48,10 @@ LOOK_SECONDS = 0.05
 """How often it is looked whether to wait on, where nothing can tell: before and after all turns."""
 
 
+CANCEL_SECONDS = 1.0
+"""How long cancelled tasks may take to end."""
+
+
 async def awaited(coroutine: Coroutine[Any, Any, None], goes_on: Callable[[], bool]) -> bool:
     """Awaits it as long as ``goes_on()``; then cancels it. Returns whether it came to its end."""
     task = asyncio.ensure_future(coroutine)
@@ -56,7 +63,25 @@ async def awaited(coroutine: Coroutine[Any, Any, None], goes_on: Callable[[], bo
         return task.done()
     finally:
         task.cancel()
-        await asyncio.wait((task,), timeout=1)
+        await asyncio.wait((task,), timeout=CANCEL_SECONDS)
+
+
+def close(runner: asyncio.Runner) -> None:
+    """Ends a runner with its loop: a task that swallows its cancellation is left where it is.
+
+    By itself a runner waits for such a task for ever.
+    """
+    loop = runner.get_loop()
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        loop.run_until_complete(asyncio.wait(tasks, timeout=CANCEL_SECONDS))
+    for task in asyncio.all_tasks(loop):
+        log.error("%r does not end by its cancellation, and is left", task)
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        asyncio._unregister_task(task)
+    runner.close()
 
 
 class AsyncioTurns:

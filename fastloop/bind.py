@@ -2,7 +2,7 @@
 
     tcp://127.0.0.1:7000   tcp://[::1]:7000   tcp://localhost:7000   tcp://:7000 (every interface)
     resp://127.0.0.1:6380  http://127.0.0.1:8000   and each as
-    ws://127.0.0.1:8000/chat (WebSockets at this path)
+    ws://127.0.0.1:8000/chat (WebSockets at this path), ws+fd:3/chat
     tcp+unix:/run/app.sock  resp+unix:/run/app.sock  http+unix:/run/app.sock  http+fd:3 (inherited)
 
 Port 0 lets the system pick one.
@@ -81,9 +81,10 @@ def parse(url: str) -> Bind:
         # tcp+unix:///run/x is how other tools write the same path.
         return Bind(url, scheme, kind, path=re.sub("^//+", "/", rest))
     if kind == "fd":
-        if not re.fullmatch(r"[0-9]{1,9}", rest):
+        match = re.fullmatch(r"([0-9]{1,9})(/.*)?" if scheme == "ws" else r"([0-9]{1,9})()", rest)
+        if match is None:
             raise ConfigError(f"cannot listen on {url}: a descriptor is missing: {scheme}+fd:3")
-        return Bind(url, scheme, kind, fd=int(rest))
+        return Bind(url, scheme, kind, path=match[2] or "", fd=int(match[1]))
     return parse_inet(url, scheme, rest)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from asyncio import CancelledError
 from marshal import dumps
 from typing import Any
 
@@ -16,6 +17,9 @@ MARK = StopIteration
 
 FAULT = (MARK, lib.FL_FAULT)
 """The handler failed: the peer gets the protocol's error, or a close."""
+
+RAISED = (Exception, CancelledError, GeneratorExit)
+"""What a handler may raise and the loop goes on; it ends by KeyboardInterrupt and SystemExit."""
 
 _DROPPED = object()
 

@@ -7,7 +7,7 @@ from itertools import count
 from typing import Any
 
 from fastloop._ffi import lib
-from fastloop.crossing import FAULT, MARK, of_exception
+from fastloop.crossing import FAULT, MARK, RAISED, of_exception
 from fastloop.handlers import Handler
 from fastloop.route import Dispatch, Route
 from fastloop.runtime import Runtime
@@ -48,7 +48,7 @@ def whole_batch(runtime: Runtime, route: Route, ids: list[int] | None, items: li
         replies = list(replies)
         if len(replies) != len(items):
             raise ValueError(f"{len(replies)} replies for {len(items)} messages")
-    except Exception as error:
+    except RAISED as error:
         replies = [of_exception(error, route.name)] * len(items)
     for reply in replies:
         runtime.reply(reply)

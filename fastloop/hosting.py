@@ -29,6 +29,7 @@ async def host(
         begins = await startup(runtime, lifespans)
     except BaseException:
         runtime.end()
+        await shutdown(lifespans, hurried)  # those that did start
         raise
     if not begins:
         runtime.end()

@@ -10,6 +10,7 @@ from threading import RLock, get_ident
 from typing import Any
 
 from fastloop._ffi import lib
+from fastloop.crossing import RAISED
 from fastloop.errors import FastloopError
 
 log = logging.getLogger("fastloop")
@@ -94,7 +95,7 @@ class Posting:
             return
         try:
             function(*args)
-        except Exception:
+        except RAISED:
             log.exception("%s failed", getattr(function, "__qualname__", function))
 
     def _alive(self) -> Any:

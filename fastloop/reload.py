@@ -81,7 +81,8 @@ def arguments(context: click.Context, listeners: Sequence[Listener]) -> list[str
     found = [str(context.command.name), "--reloaded"]
     for listener in listeners:
         scheme, fd = listener.bind.scheme, listener.sockets[0].fileno()
-        found += ["--bind", f"{scheme}+fd:{fd}"]
+        path = "" if listener.bind.kind == "unix" else listener.bind.path
+        found += ["--bind", f"{scheme}+fd:{fd}{path}"]
     for parameter in context.command.params:
         value = context.params.get(str(parameter.name))
         if parameter.name in ("urls", "reload", "reload_dirs", "reloaded") or not value:

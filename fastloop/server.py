@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Self
 
-from fastloop.aio import loop_factory
+from fastloop.aio import close, loop_factory
 from fastloop.assembly import Assembly
 from fastloop.config import EVENT_LOOP, Config
 from fastloop.errors import ConfigError, FastloopError
@@ -194,8 +194,11 @@ class Server(Telling):
                 started()
             runtime.run()
             return
-        with asyncio.Runner(loop_factory=loop_factory(self.config.loop)) as runner:
+        runner = asyncio.Runner(loop_factory=loop_factory(self.config.loop))
+        try:
             runner.run(self._serve(runtime, started))
+        finally:
+            close(runner)
 
     async def _serve(self, runtime: Runtime, started: Callable[[], object] | None = None) -> None:
         await host(runtime, started, lambda: self.hurried)

@@ -153,7 +153,7 @@ def _only_socket(target: Any, bind: Bind) -> Router:
     """What serves a ws:// address, which begins as HTTP. Raises ConfigError for what cannot."""
     _refuse_web(target, bind)
     router = Router()
-    router.websocket((bind.path if bind.kind == "inet" else "") or "/", target)
+    router.websocket(("" if bind.kind == "unix" else bind.path) or "/", target)
     return router
 
 

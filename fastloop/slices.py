@@ -12,7 +12,7 @@ from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from fastloop.crossing import of_exception
+from fastloop.crossing import RAISED, of_exception
 
 if TYPE_CHECKING:
     from fastloop.route import Route
@@ -32,7 +32,7 @@ def in_turn(runtime: Runtime, route: Route, ids: list[int] | None, items: list[A
     else:  # nothing to slice, nothing to time
         try:
             runtime.out.append(call(items[0]))
-        except Exception as error:
+        except RAISED as error:
             runtime.out.append(of_exception(error, route.name))
 
 
@@ -60,11 +60,11 @@ def collect(
     """
     out = runtime.out
     while left > 0:
-        error: Exception | None = None
+        error: BaseException | None = None
         before, commands = len(out), runtime.commands
         try:
             out.extend(results if whole else islice(results, left))
-        except Exception as raised:
+        except RAISED as raised:
             error = raised
         left -= len(out) - before - (runtime.commands - commands)
         if left > 0:

@@ -75,11 +75,14 @@ def held_back(
     def capture(callback: Any, *args: Any, context: Any = None) -> None:
         steps.append((callback, args, context))
 
+    own = vars(loop).get("call_soon")  # a user may do as we do
     loop.call_soon = capture  # type: ignore[assignment]
     try:
         task = asyncio.Task(coroutine, loop=loop, name=name)
     finally:
         del loop.call_soon
+        if own is not None:
+            loop.call_soon = own  # type: ignore[method-assign]
     found = None
     for callback, args, context in steps:
         if getattr(callback, "__self__", None) is task:

@@ -21,6 +21,7 @@ from stage import Stage
 
 import fastloop
 from conftest import backends
+from fastloop.asgi.disconnect import is_disconnect
 from fastloop.asgi.scope import EXTENSIONS
 from fastloop.interface import detect
 
@@ -134,6 +135,77 @@ def test_bodies_both_ways(ask: Serve, size: int) -> None:
         for _ in range(2):
             response = client.ask("POST", "/", data[:size])
             assert response.body == data[:size]
+
+
+HEAD = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 6\r\n\r\n"
+
+
+def test_a_cancelled_receive_loses_nothing(ask: Serve) -> None:
+    cancelled = threading.Event()
+
+    async def run(scope: Message, receive: Receive, send: Send) -> None:
+        waits = asyncio.ensure_future(receive())
+        await asyncio.sleep(0)
+        waits.cancel()
+        await asyncio.wait([waits])
+        cancelled.set()
+        await asyncio.sleep(0.05)  # the piece comes while nobody waits
+        found, more = b"", True
+        while more:
+            event = await receive()
+            found, more = found + event["body"], event["more_body"]
+        await send(START)
+        await send(body(found))
+
+    with ask(run) as client:
+        client.send(HEAD)
+        assert cancelled.wait(TIMEOUT)
+        client.send(b"abc")
+        client.send(b"def")
+        assert client.response().text == "abcdef"
+
+
+def test_each_receive_that_waits_gets_a_piece_of_its_own(ask: Serve) -> None:
+    waiting, got = threading.Event(), threading.Event()
+
+    async def run(scope: Message, receive: Receive, send: Send) -> None:
+        tasks = {asyncio.ensure_future(receive()) for _ in range(3)}
+        await asyncio.sleep(0)
+        waiting.set()
+        done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        got.set()
+        more, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        (last,) = tasks
+        await send(START)
+        await send(body(b"+".join(each.result()["body"] for each in (*done, *more))))
+        assert await last == {"type": "http.disconnect"}
+        told.set()
+
+    told = threading.Event()
+    with ask(run) as client:
+        client.send(HEAD)
+        assert waiting.wait(TIMEOUT)
+        client.send(b"abc")
+        assert got.wait(TIMEOUT)
+        client.send(b"def")
+        assert client.response().text == "abc+def"
+        assert told.wait(TIMEOUT)
+
+
+def test_receive_ends_with_the_response(ask: Serve) -> None:
+    ends: list[Message] = []
+
+    async def run(scope: Message, receive: Receive, send: Send) -> None:
+        waits = asyncio.ensure_future(receive())
+        await asyncio.sleep(0)
+        await send(START)
+        await send(body(b"early"))
+        ends.append(await waits)
+
+    with ask(run) as client:
+        client.send(HEAD)
+        assert client.response().text == "early"
+        wait_for(lambda: ends == [{"type": "http.disconnect"}])
 
 
 def test_send_waits_for_a_slow_client(stage_polled: Stage) -> None:
@@ -348,6 +420,23 @@ def test_cancelled_tasks_are_answered(ask: Serve) -> None:
         assert client.get("/").status == 500
 
 
+def caused(error: BaseException, cause: BaseException) -> BaseException:
+    """The error, with its cause."""
+    error.__cause__ = cause
+    return error
+
+
+def test_what_came_of_a_disconnect() -> None:
+    gone, other = fastloop.ConnectionClosed("gone"), ValueError("other")
+    group = ExceptionGroup("some", [caused(RuntimeError("so"), gone), gone])
+    assert is_disconnect(group)
+    assert is_disconnect(caused(RuntimeError("so"), group))
+    assert not is_disconnect(ExceptionGroup("some", [gone, other]))
+    assert not is_disconnect(caused(other, caused(RuntimeError("round"), other)))
+    member = ValueError("in a group")
+    assert not is_disconnect(caused(member, ExceptionGroup("some", [member])))
+
+
 # -- lifespan --
 
 
@@ -431,6 +520,31 @@ def test_start_waits_for_the_startup(stage_async: Stage) -> None:
     assert events == ["started"]
 
 
+def test_those_that_started_shut_down_if_another_fails() -> None:
+    async def fails(scope: Message, receive: Receive, send: Send) -> None:
+        await send({"type": "lifespan.startup.failed", "message": "no database"})
+
+    app = App(no_lifespan)
+    with pytest.raises(fastloop.FastloopError, match="no database"):
+        fastloop.serve({URL: app, "http://localhost:0": fails}, interface="asgi")
+    assert app.events == ["lifespan.startup", "lifespan.shutdown"]
+
+
+def test_a_lifespan_that_is_cancelled_at_the_shutdown(caplog: pytest.LogCaptureFixture) -> None:
+    async def cancels(scope: Message, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        raise asyncio.CancelledError
+
+    app = App(no_lifespan)
+    apps = {URL: cancels, "http://localhost:0": app}
+    with fastloop.Server(apps, interface="asgi"):
+        pass
+    assert app.events == ["lifespan.startup", "lifespan.shutdown"]
+    assert "the application failed at its shutdown" in caplog.text
+
+
 @pytest.mark.parametrize("which", ["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize("when", ["startup", "shutdown"])
 def test_signals_end_what_hangs(when: str, which: str) -> None:
@@ -509,7 +623,8 @@ def test_who_knows_the_task_keeps_it(ask: Serve) -> None:
     async def run(scope: Message, receive: Receive, send: Send) -> None:
         task = asyncio.current_task()
         assert task is not None
-        said = f"{variable.get()} {task.get_name()} {task.cancelling()}"
+        user = getattr(task, "user", "")
+        said = f"{variable.get()} {user} {task.get_name()} {task.cancelling()}"
         await send(START)
         await send(body(said.encode()))
         match scope["path"]:
@@ -525,9 +640,12 @@ def test_who_knows_the_task_keeps_it(ask: Serve) -> None:
                 variable.set("mine")
             case "/cancel":
                 task.cancel()
+            case "/attribute":
+                task.user = "mine"  # type: ignore[attr-defined]
 
+    paths = ("/hold", "/weakly", "/callback", "/name", "/variable", "/cancel", "/attribute")
     with ask(run) as client:
-        for path in ("/", "/hold", "/weakly", "/callback", "/name", "/variable", "/cancel", "/"):
+        for path in ("/", *paths, "/"):
             said = client.get(path).text
             assert said.startswith("unset "), path
             assert said.endswith(" 0"), path
@@ -535,6 +653,49 @@ def test_who_knows_the_task_keeps_it(ask: Serve) -> None:
         wait_for(lambda: kept[0].done() and told == ["done True"])
         assert kept[0].exception() is None
         assert kept[1]() is None
+
+
+class Equal:
+    """Equal to all of its kind, or not to be compared."""
+
+    def __init__(self, word: str, *, compares: bool = True) -> None:
+        self.word = word
+        self._compares = compares
+
+    def __eq__(self, other: object) -> bool:
+        if not self._compares:
+            raise ValueError("ask for any or all")
+        return isinstance(other, Equal)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("compares", [True, False])
+def test_variables_set_to_something_equal_are_set(compares: bool) -> None:
+    variable: contextvars.ContextVar[Equal] = contextvars.ContextVar("variable")
+
+    async def run(scope: Message, receive: Receive, send: Send) -> None:
+        said = variable.get().word
+        variable.set(Equal("of another request", compares=compares))
+        await send(START)
+        await send(body(said.encode()))
+
+    async def main() -> list[str]:
+        variable.set(Equal("of the program"))
+        server = fastloop.Server(App(run), URL)
+        task = asyncio.create_task(server.serve())
+        await asyncio.sleep(0)
+
+        def talk() -> list[str]:
+            with HttpClient(server) as client:
+                return [client.get("/").text for _ in range(3)]
+
+        found = await asyncio.to_thread(talk)
+        server.stop()
+        await task
+        return found
+
+    assert asyncio.run(main()) == ["of the program"] * 3
 
 
 def test_all_tasks_are_those_of_requests_that_wait(ask: Serve) -> None:

@@ -166,6 +166,8 @@ def test_it_refuses(join: Join) -> None:
 
 @pytest.mark.parametrize("pieces", [1, 2])
 def test_it_refuses_by_a_response(join: Join, pieces: int) -> None:
+    ends: list[Message] = []
+
     async def run(scope: Message, receive: Receive, send: Send) -> None:
         await receive()
         kind = "websocket.http.response"
@@ -173,12 +175,14 @@ def test_it_refuses_by_a_response(join: Join, pieces: int) -> None:
         for n in range(pieces):
             more = n + 1 < pieces
             await send({"type": f"{kind}.body", "body": b"teapot", "more_body": more})
+        ends.append(await receive())
 
     with pytest.raises(InvalidStatus) as refused, join(run):
         pass
     response = refused.value.response
     assert (response.status_code, response.headers["x-a"]) == (418, "b")
     assert response.body is None or response.body.endswith(b"teapot")
+    wait_for(lambda: ends == [{"type": "websocket.disconnect", "code": 1006, "reason": ""}])
 
 
 @pytest.mark.parametrize("first", [[], [{"type": "websocket.send", "text": "too early"}]])

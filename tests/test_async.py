@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import threading
 from typing import Any
@@ -197,6 +198,28 @@ def test_stop_at_once_cancels(stage_async: Stage) -> None:
     assert entered.wait(20)
     server.stop(drain=0)
     assert cancelled.is_set()
+
+
+def test_a_task_that_swallows_its_cancellation_is_left(
+    stage_async: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    entered, let_go = threading.Event(), threading.Event()
+
+    async def handler(line: bytes) -> None:
+        entered.set()
+        while not let_go.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(3600)
+
+    server = stage_async.serve(handler)
+    stage_async.connect(server).send(b"a\n")
+    assert entered.wait(20)
+    stops = threading.Thread(target=server.stop, kwargs={"drain": 0}, daemon=True)
+    stops.start()
+    stops.join(20)
+    let_go.set()
+    assert not stops.is_alive()
+    assert "does not end by its cancellation" in caplog.text
 
 
 async def nothing(message: bytes) -> None:

@@ -73,6 +73,8 @@ class TestParse:
             ("resp+unix:app.sock", Bind("resp+unix:app.sock", "resp", "unix", path="app.sock")),
             ("tcp+unix:///run/a b", Bind("tcp+unix:///run/a b", "tcp", "unix", path="/run/a b")),
             ("tcp+fd:3", Bind("tcp+fd:3", "tcp", "fd", fd=3)),
+            ("ws+fd:3", Bind("ws+fd:3", "ws", "fd", fd=3)),
+            ("ws+fd:3/chat", Bind("ws+fd:3/chat", "ws", "fd", path="/chat", fd=3)),
         ],
     )
     def test_others(self, url: str, expected: Bind) -> None:
@@ -105,6 +107,7 @@ class TestParse:
             ("tcp+unix:/", "a path is missing"),
             ("tcp+fd:x", "a descriptor is missing"),
             ("tcp+fd:", "a descriptor is missing"),
+            ("tcp+fd:3/chat", "a descriptor is missing"),
             (7000, "an address is a string"),
         ],
     )

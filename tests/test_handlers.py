@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable
@@ -24,6 +25,10 @@ def fail_on_bad(message: Any) -> Any:
         raise LookupError("no such thing")
     if word == b"stop":
         raise StopIteration
+    if word == b"cancel":
+        raise asyncio.CancelledError
+    if word == b"exit":
+        raise GeneratorExit
     return word
 
 
@@ -149,7 +154,7 @@ def test_raising_closes_after_the_earlier_replies(
     assert record.exc_info is not None
 
 
-@pytest.mark.parametrize("word", [b"bad", b"stop"])
+@pytest.mark.parametrize("word", [b"bad", b"stop", b"cancel", b"exit"])
 def test_raising_in_resp_harms_only_its_own_message(answers: Answers, word: bytes) -> None:
     commands = b"".join(b"*1\r\n$%d\r\n%s\r\n" % (len(w), w) for w in (b"1", word, b"3", word))
     error = b"-ERR internal error\r\n"

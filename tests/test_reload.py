@@ -11,11 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import click
 import pytest
 from click.testing import CliRunner
 from client import TIMEOUT
 
+from fastloop.bind import listen
 from fastloop.cli import main
+from fastloop.reload import arguments
 
 pytest.importorskip("watchfiles")
 
@@ -97,3 +100,17 @@ def test_what_cannot_be_watched(app: Path, monkeypatch: pytest.MonkeyPatch) -> N
     absent = CliRunner().invoke(main, serve)
     assert (absent.exit_code, absent.output.count("\n")) == (2, 1)
     assert "fastloop-server[reload]" in absent.output
+
+
+def test_the_path_of_websockets_is_passed_on(tmp_path: Path) -> None:
+    urls = ("ws://127.0.0.1:0/chat", "ws://127.0.0.1:0", f"ws+unix:{tmp_path}/socket")
+    listeners = [listen(url) for url in urls]
+    try:
+        with click.Context(click.Command("serve")) as context:
+            found = arguments(context, listeners)
+        fds = [listener.sockets[0].fileno() for listener in listeners]
+        binds = [f"ws+fd:{fds[0]}/chat", f"ws+fd:{fds[1]}", f"ws+fd:{fds[2]}"]
+        assert found == ["serve", "--reloaded", *(part for b in binds for part in ("--bind", b))]
+    finally:
+        for listener in listeners:
+            listener.close()

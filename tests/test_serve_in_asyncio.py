@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from client import TIMEOUT
@@ -105,3 +106,49 @@ def test_threads_are_refused() -> None:
     server = fastloop.Server(upper, "tcp://127.0.0.1:0", framing="line", threads=2)
     with pytest.raises(fastloop.ConfigError, match="threads"):
         asyncio.run(server.serve())
+
+
+def test_a_plain_handler_that_raises_cancelled_error() -> None:
+    """It is no cancellation of whoever turns the loop."""
+
+    def cancels(request: fastloop.Request) -> str:
+        if request.path == "/bad":
+            raise asyncio.CancelledError
+        return "ok"
+
+    async def answer(server: fastloop.Server, path: bytes) -> bytes:
+        line = b"GET %s HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n" % path
+        return await ask(server, line)
+
+    async def main() -> None:
+        server = fastloop.Server(cancels, "http://127.0.0.1:0")
+        task = await begin(server)
+        paths = (b"/", b"/bad", b"/", b"/bad", b"/")
+        found = await asyncio.gather(*(answer(server, path) for path in paths))
+        assert [int(each.split()[1]) for each in found] == [200, 500, 200, 500, 200]
+        server.stop()
+        await task
+
+    asyncio.run(asyncio.wait_for(main(), TIMEOUT))
+
+
+def test_a_call_soon_of_the_user_stays() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        calls = []
+        real = loop.call_soon
+
+        def call_soon(*args: Any, **options: Any) -> asyncio.Handle:
+            calls.append(args)
+            return real(*args, **options)
+
+        loop.call_soon = call_soon  # type: ignore[method-assign]
+        server = fastloop.Server(upper_later, "tcp://127.0.0.1:0", framing="line")
+        task = await begin(server)
+        assert await ask(server, b"a\n") == b"A\n"
+        assert loop.call_soon is call_soon
+        assert calls
+        server.stop()
+        await task
+
+    asyncio.run(asyncio.wait_for(main(), TIMEOUT))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import socket
 import threading
 import zlib
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client import Client, wait_for
+from client import TIMEOUT, Client, wait_for
 from stage import Stage
 from ws_client import (
     BINARY,
@@ -149,6 +150,14 @@ class TestMessages:
 
 
 class TestHandshake:
+    def test_a_path_on_an_inherited_socket(self, serve_auto: Serve) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as given:
+            serve_auto(Room(), f"ws+fd:{given.fileno()}/chat")
+            for path, status in (("/", 404), ("/chat", 101)):
+                with RawSocket(given.getsockname()) as client:
+                    client.send(handshake(path))
+                    assert client.head()[0] == status
+
     def test_what_is_told_of_it(self, serve_auto: Serve) -> None:
         app = Router()
 
@@ -269,6 +278,32 @@ class TestHandshake:
 
 
 class TestEnds:
+    def test_nothing_is_kept_of_who_left_before_the_answer(self, serve_auto: Serve) -> None:
+        entered, go = threading.Event(), threading.Event()
+        router = Router()
+        router.websocket("/", Room())
+
+        @router.get("/blocks")
+        def blocks(request: Any) -> str:
+            entered.set()
+            assert go.wait(TIMEOUT)
+            return "done"
+
+        server = serve_auto(router, HTTP, blocking=1)
+        with raw(server) as held, raw(server) as leaving:
+            held.send(b"GET /blocks HTTP/1.1\r\nhost: a\r\n\r\n")
+            assert entered.wait(TIMEOUT)
+            leaving.send(handshake())
+            wait_for(lambda: server.stats().messages == 2)
+            leaving.reset()
+            wait_for(lambda: server.stats().connections == 1)
+            go.set()
+            assert held.head()[0] == 200
+        with raw(server) as last:
+            last.open()
+            (runtime,) = server._runtimes
+            assert len(runtime.openings) == 1
+
     @pytest.mark.shared_state
     def test_the_peer_closes(self, serve: Serve) -> None:
         room = Room()

@@ -19,6 +19,7 @@ from fastloop.asgi.stages import COMPLETE
 from fastloop.asgi.websocket import Socket, handshake_of
 from fastloop.bind import Listener
 from fastloop.config import Config
+from fastloop.crossing import RAISED
 from fastloop.errors import ConfigError
 from fastloop.handlers import Handler
 from fastloop.http.errors import HTTPError
@@ -128,7 +129,7 @@ class Requests(Tasks):
         try:
             coroutine = self._app(self._scope(own), cycle.receive, cycle.send)
             task = self._run(coroutine)
-        except Exception as error:
+        except RAISED as error:
             cycle.failed(error)
             return
         if task is None:
@@ -158,7 +159,7 @@ class Requests(Tasks):
         try:
             scope = self._socket_scope(own, handshake.subprotocols)
             task = self.spawn(self._app(scope, socket.receive, socket.send))
-        except Exception as error:
+        except RAISED as error:
             socket.over(error)
             return
         if task.done():

@@ -8,11 +8,13 @@ the body is known, as the specification demands: until then an error can still b
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from fastloop._ffi import lib, strerror
+from fastloop.asgi.disconnect import is_disconnect
 from fastloop.asgi.extensions import EXTENSIONS
 from fastloop.asgi.stages import BEGUN, COMPLETE, EXPECTED, NEW, STARTED, TRAILING
 from fastloop.crossing import FAULT, MARK
@@ -43,6 +45,7 @@ class Cycle:
     stage = NEW
     gone = False
     _read = False  # whether the whole body was handed over
+    _piece: asyncio.Future[Any] | None = None  # of the body: it was asked for, and not handed over
     status = 200
     headers: Any = ()
     trailers: Any = None  # fields behind the body, if there are to be any
@@ -67,13 +70,24 @@ class Cycle:
         if self.body is not None:
             self._read = True
             return {"type": "http.request", "body": self.body, "more_body": False}
-        self.promise()
-        answer = await answer_of(self.runtime.waits.body, self.id)
-        if isinstance(answer, int):
+        if self._piece is None:
+            self.promise()
+            self._piece = asyncio.get_running_loop().create_future()
+            self.runtime.waits.body(self.id, self._came)
+        piece = self._piece
+        answer = await asyncio.shield(piece)  # who is cancelled leaves it to the next
+        if piece is not self._piece or self.stage == COMPLETE:  # another who waited has it
+            return await self.receive()
+        if isinstance(answer, int):  # whoever asks again is told so again
             self._body_failed(answer)
             return {"type": "http.disconnect"}
-        piece, self._read = answer
-        return {"type": "http.request", "body": piece, "more_body": not self._read}
+        self._piece = None
+        body, self._read = answer
+        return {"type": "http.request", "body": body, "more_body": not self._read}
+
+    def _came(self, answer: Any) -> None:
+        if self._piece is not None and not self._piece.done():
+            self._piece.set_result(answer)
 
     async def _disconnect(self) -> Message:
         """Waits until the peer is done with us; one that shut its side only may still read."""
@@ -113,6 +127,7 @@ class Cycle:
         if self._listens:
             self.runtime.waits.forget(self.id, self._done)
             self._listens = False
+        self._came(-errno.ENOTCONN)
         self._wake()
 
     def _body_failed(self, why: int) -> None:
@@ -168,10 +183,9 @@ class Cycle:
         self.stage = COMPLETE
         if self.ticket:
             self.runtime.command((MARK, lib.FL_FILL, self.id, self.ticket, value))
+            self._release()  # who waits has promised
         else:
             self.out.append(value)
-        if self._watched or self._leaving is not None:
-            self._release()
 
     def put(self, value: Any) -> None:
         """Says a part of the response, in the place that was promised to it."""
@@ -232,12 +246,3 @@ class Cycle:
             log.error("the ASGI application failed", exc_info=error)
         if self.stage != COMPLETE:
             self._say(FAULT)
-
-
-def is_disconnect(error: BaseException | None) -> bool:
-    """Whether this is, or came of, what ``send`` raises when the peer is gone."""
-    while error is not None:
-        if isinstance(error, ConnectionClosed):
-            return True
-        error = error.__cause__ or error.__context__
-    return False

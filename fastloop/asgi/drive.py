@@ -10,6 +10,9 @@ from __future__ import annotations
 import asyncio
 from asyncio import _enter_task, _leave_task, _register_task, _unregister_task
 from collections.abc import Callable, Coroutine, Generator
+from gc import get_referents
+from itertools import repeat
+from operator import is_
 from sys import getrefcount
 from typing import Any
 from weakref import getweakrefcount
@@ -17,6 +20,8 @@ from weakref import getweakrefcount
 from fastloop.tasks import held_back
 
 NAME = "fastloop request"
+
+_UNSET = object()
 
 
 class Steps:
@@ -67,6 +72,15 @@ class Steps:
         return getattr(self.coroutine, name)
 
 
+def attributes_of(task: asyncio.Task[Any]) -> dict[str, Any]:
+    """The dict of what users set on a task: of C's there is no ``__dict__`` to look at."""
+    task._mark = NAME  # type: ignore[attr-defined]
+    try:
+        return next(each for each in get_referents(task) if type(each) is dict and "_mark" in each)
+    finally:
+        del task._mark  # type: ignore[attr-defined]
+
+
 class Drive:
     """The ready task of one loop; for its thread, outside of all tasks.
 
@@ -83,7 +97,8 @@ class Drive:
         self._task, self._step, self._context = held_back(self._steps, self._loop, NAME)
         _unregister_task(self._task)
         self._task._log_destroy_pending = False  # type: ignore[attr-defined]
-        self._blank = self._context.copy()
+        self._variables, self._values = tuple(self._context), tuple(self._context.values())
+        self._attributes = attributes_of(self._task)
         self._references = getrefcount(self._task), getweakrefcount(self._task)
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any] | None:
@@ -116,11 +131,18 @@ class Drive:
         """Whether nothing tells that there was a task: nobody holds it, and it is as it was."""
         return (
             (getrefcount(self._task), getweakrefcount(self._task)) == self._references
-            and self._context == self._blank
+            and not self._attributes
+            and len(self._context) == len(self._values)
+            and (not self._values or self._is_blank())
             and self._task._callbacks is None
             and not self._task._must_cancel
             and self._task.get_name() is NAME
         )
+
+    def _is_blank(self) -> bool:
+        """Whether every variable is as before: the very object, since equal ones may differ."""
+        found = map(self._context.get, self._variables, repeat(_UNSET))
+        return all(map(is_, found, self._values))
 
     def _use_up(self) -> asyncio.Task[Any]:
         task, step, context = self._task, self._step, self._context

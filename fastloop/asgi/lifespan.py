@@ -44,7 +44,7 @@ class Lifespan:
         if "lifespan.startup.complete" in self._said:
             self._supported = True
             return
-        error = None if self._task.cancelled() else self._task.exception()
+        error = self._error()
         why = "it returned" if error is None else f"{type(error).__name__}: {error}"
         if self._mode == "on":
             raise StartupError(f"the application does not take lifespan events ({why})") from error
@@ -57,11 +57,17 @@ class Lifespan:
         self._supported = False
         await self._ask("shutdown")
         failed = self._said.get("lifespan.shutdown.failed")
-        error = self._task.exception() if self._task.done() else None
+        error = self._error()
         if failed is not None:
             log.error("the application did not shut down: %s", failed.get("message", ""))
         elif error is not None:
             log.error("the application failed at its shutdown", exc_info=error)
+
+    def _error(self) -> BaseException | None:
+        """What it ended by, if it did and not in peace."""
+        if self._task is None or not self._task.done():
+            return None
+        return asyncio.CancelledError() if self._task.cancelled() else self._task.exception()
 
     async def _ask(self, what: str) -> None:
         self._step.clear()

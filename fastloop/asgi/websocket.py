@@ -8,7 +8,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from fastloop._ffi import lib
-from fastloop.asgi.cycle import CHUNK, Cycle, is_disconnect
+from fastloop.asgi.cycle import CHUNK, Cycle
+from fastloop.asgi.disconnect import is_disconnect
 from fastloop.asgi.stages import COMPLETE
 from fastloop.crossing import FAULT, MARK
 from fastloop.errors import ConnectionClosed
@@ -133,6 +134,10 @@ class Socket:
         elif kind.startswith("websocket.http.response.") and self.stage < OPEN:
             self.stage = DENYING
             await self._cycle.send({**message, "type": kind.removeprefix("websocket.")})
+            if self._cycle.stage == COMPLETE and self._end is None:
+                self._runtime.waits.forget(self.id, self._left)
+                self._end = {"type": "websocket.disconnect", "code": ABNORMAL, "reason": ""}
+                self._wake()
         else:
             raise RuntimeError(f"{kind!r} does not fit here: {_EXPECTED[self.stage]}")
 

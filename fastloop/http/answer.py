@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from fastloop.crossing import FAULT
+from fastloop.crossing import FAULT, RAISED, of_exception
 from fastloop.errors import ConnectionClosed
 from fastloop.http.convert import NEEDS_ASYNC, Stream, convert
 from fastloop.http.errors import HTTPError
@@ -54,7 +54,7 @@ class Answers:
                 reply = call(request)
                 kind = type(reply)
                 return reply if kind is bytes or kind is str else finish(request, reply)
-            except Exception as error:
+            except RAISED as error:
                 return failed(request, error)
 
         return answer
@@ -75,7 +75,7 @@ class Answers:
                     reply = endpoint.call(request, **parameters)
                 kind = type(reply)
                 return reply if kind is bytes or kind is str else finish(request, reply)
-            except Exception as error:
+            except RAISED as error:
                 return failed(request, error)
 
         return answer
@@ -105,14 +105,16 @@ class Answers:
         self.runtime.soon(lambda: OnLoop(promise, value).step())
         return promise.later
 
-    def failed(self, request: Request, error: Exception) -> Any:
+    def failed(self, request: Request, error: BaseException) -> Any:
         """What crosses for a handler that raised; anything but an answer is logged."""
+        if not isinstance(error, Exception):  # handlers of errors do not expect it
+            return of_exception(error, request_line(request[3]))
         try:
             value = convert(self._reply_to(request, error), request[3])
             if type(value) is Stream:
                 raise TypeError("what answers an error cannot be an iterator")
             return value
-        except Exception:
+        except RAISED:
             log.exception("the handler of errors failed: %s", request_line(request[3]))
             return FAULT
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from fastloop.crossing import FAULT, of_exception
+from fastloop.crossing import FAULT, RAISED, of_exception
 from fastloop.http.answer import Answers, Message
 from fastloop.http.body import Body, Gather
 from fastloop.http.convert import NEEDS_ASYNC, Stream, convert
@@ -102,7 +102,7 @@ class Various(Tasks):
         """Calls a plain handler. Only a stream needs a promise."""
         try:
             value = self._convert(request, endpoint.call(request, **parameters))
-        except Exception as error:
+        except RAISED as error:
             value = self._answers.failed(request, error)
         if type(value) is Stream:
             self._pump(self._promise(request), value)
@@ -113,7 +113,7 @@ class Various(Tasks):
         """Calls a plain handler for a reply that was promised."""
         try:
             value = self._convert(promise.request, endpoint.call(promise.request, **parameters))
-        except Exception as error:
+        except RAISED as error:
             value = self._answers.failed(promise.request, error)
         if type(value) is Stream:
             self._pump(promise, value)

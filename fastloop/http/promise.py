@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CHUNK = 64 * 1024
 """Bytes of a body that are sent before somebody asks whether the peer takes them."""
 
-Failed = Callable[["Request", Exception], Any]
+Failed = Callable[["Request", BaseException], Any]
 """Logs what a handler raised, and returns the reply to it."""
 
 _END = (MARK, lib.FL_HTTP_END)
@@ -97,7 +97,7 @@ class Outgoing:
         """The peer left: nothing needs to be sent any more."""
         self.gone = True
 
-    def end(self, error: Exception | None = None) -> None:
+    def end(self, error: BaseException | None = None) -> None:
         """No more pieces; with an error the peer must not take what it has for the whole."""
         self._ended = True  # also for a look of the timer that is under way in the loop's thread
         if self._timer is not None:

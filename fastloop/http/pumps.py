@@ -8,6 +8,7 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
+from fastloop.crossing import RAISED
 from fastloop.http.convert import Stream
 from fastloop.http.promise import Outgoing, Promise
 from fastloop.slices import SLICE_SECONDS
@@ -28,14 +29,14 @@ class OnLoop:
         out = self._out
         if room < 0:
             out.leave(room)
-        error: Exception | None = None
+        error: BaseException | None = None
         try:
             if not self._slice():
                 self._promise.runtime.waits.room(
                     self._promise.request[5], self._promise.ticket, self.step
                 )
                 return
-        except Exception as raised:
+        except RAISED as raised:
             error = raised
         close(self._source)
         out.end(error)

@@ -7,7 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastloop import dispatch, native
+from fastloop._ffi import lib
 from fastloop.config import Config
+from fastloop.crossing import MARK
 from fastloop.errors import ConfigError
 from fastloop.handlers import Handler
 from fastloop.http.errors import HTTPError
@@ -28,6 +30,13 @@ MAX_MESSAGE = MIB
 def _compression(given: bool | str | None) -> str | None:
     """The same as the option of a server; None: not given."""
     return ("deflate" if given else "off") if isinstance(given, bool) else given
+
+
+def _keep(runtime: Runtime, id: int, opening: Opening) -> None:
+    """Keeps it as long as the connection lasts, which may have gone before there is an answer."""
+    if runtime.is_open(id):
+        runtime.openings[id] = opening
+        runtime.command((MARK, lib.FL_WATCH, id))
 
 
 class Endpoint:
@@ -89,5 +98,5 @@ class Endpoint:
         listener, window = request._runtime.sockets[self]
         if self._keeps:  # as it came, without what was read from it: that is some kilobytes
             opening = Opening(type(request)(request), subprotocol, parameters)
-            request._runtime.openings[request.id] = opening
+            request._runtime.call(_keep, request._runtime, request.id, opening)
         return handshake.accept(listener, subprotocol=subprotocol, window=window)
