@@ -90,8 +90,10 @@ class TestCommand:
             assert each["throughput"] > 0
             assert each["p50_us"] <= each["p99_us"]
             if proc.AVAILABLE:
-                assert each["cpu_us"] > 0
+                assert each["cpu_us"] >= 0  # the kernel may count none for so short a run
                 assert each["memory"] is None or each["memory"] > 1_000_000
+        if proc.AVAILABLE:
+            assert any(each["cpu_us"] > 0 for each in found["points"])
         for technique in WORKING:
             assert technique.title in done.stdout
         assert (directory / "out/compare.txt").read_text() == done.stdout
