@@ -77,6 +77,7 @@ class Room:
 
 def connect(server: fastloop.Server, path: str = "/", **options: Any) -> Any:
     """A client of the library."""
+    options.setdefault("open_timeout", 3 * TIMEOUT)  # a process each takes its time
     return sync_client.connect(f"ws://127.0.0.1:{server.port}{path}", **options)
 
 
