@@ -88,15 +88,15 @@ def test_scope(ask: Serve, pause: bool) -> None:
         await send(START)
         await send(body(b"ok"))
 
-    with ask(run, root_path="/root") as client:
+    with ask(run, root_path="/base") as client:
         response = client.ask("GET", "/a%20%C3%A9?b=%20c", None, X_Y="z")
         assert (response.status, response["content-type"], response.text) == (200, "a/b", "ok")
         assert response["content-length"] == "2"
     (scope,) = seen
     assert scope["method"] == "GET"
-    assert scope["path"] == "/root/a \xe9"
-    assert scope["raw_path"] == b"/root/a%20%C3%A9"
-    assert scope["root_path"] == "/root"
+    assert scope["path"] == "/base/a \xe9"
+    assert scope["raw_path"] == b"/base/a%20%C3%A9"
+    assert scope["root_path"] == "/base"
     assert scope["query_string"] == b"b=%20c"
     assert (scope["http_version"], scope["scheme"]) == ("1.1", "http")
     assert (b"x-y", b"z") in scope["headers"]
