@@ -4,9 +4,8 @@
  * The first byte of the input picks the framing (low half) and where to cut (high half); the others
  * are the stream. Raw is the exception: its messages are what arrives, so only their bytes are
  * compared. Reading past the end of a piece is found by the address sanitizer. */
-#include <stdlib.h>
-
 #include "feed.h"
+#include "on_heap.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
 
@@ -22,22 +21,6 @@ static const struct kind {
     {"u32be", NULL, 300}, {"u32le", NULL, 300},     {"varint", NULL, 300}, {"resp", NULL, 4096},
     {"resp", NULL, 60},   {"resp", NULL, 1u << 30}, {"line", NULL, 1},     {"line", "12345678", 3},
 };
-
-static char *copy(const void *data, size_t n)
-{
-    char *p = malloc(n);
-    if (p == NULL)
-        abort();
-    return n == 0 ? p : memcpy(p, data, n);
-}
-
-static void drop(char *p, size_t n)
-{
-    (void)n;
-    free(p);
-}
-
-static const struct copier on_heap = {copy, drop};
 
 /* Takes away the borders between messages. */
 static void join(struct buf *text)
@@ -56,8 +39,7 @@ static void compare(const struct framing *f, struct buf *a, struct buf *b)
         join(a);
         join(b);
     }
-    if (a->len != b->len || (a->len > 0 && memcmp(a->data, b->data, a->len) != 0))
-        abort();
+    must_match(a, b);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)

@@ -4,35 +4,12 @@
  * The first byte of the input says where to cut; the others are the stream. Limits are low, so that
  * inputs meet them. Reading past the end of a piece is found by the address sanitizer; that what is
  * delivered is as it should be is asserted by feed_http.h. */
-#include <stdlib.h>
-
 #include "feed_http.h"
+#include "on_heap.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
 
 enum { LONGEST = 2048 }; /* byte by byte costs the square of it */
-
-static char *copy(const void *data, size_t n)
-{
-    char *p = malloc(n);
-    if (p == NULL)
-        abort();
-    return n == 0 ? p : memcpy(p, data, n);
-}
-
-static void drop(char *p, size_t n)
-{
-    (void)n;
-    free(p);
-}
-
-static const struct copier on_heap = {copy, drop};
-
-static void compare(const struct buf *a, const struct buf *b)
-{
-    if (a->len != b->len || (a->len > 0 && memcmp(a->data, b->data, a->len) != 0))
-        abort();
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
@@ -49,9 +26,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     for (int stream = 0; stream < 2; stream++) {
         s.stream = stream;
         feed_http(&f, data, n, 1, 1, &on_heap, &other);
-        compare(&whole, &other);
+        must_match(&whole, &other);
         feed_http(&f, data, n, cut, n, &on_heap, &other);
-        compare(&whole, &other);
+        must_match(&whole, &other);
     }
     buf_free(&whole);
     buf_free(&other);

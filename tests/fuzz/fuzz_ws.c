@@ -4,35 +4,12 @@
  * The first byte of the input says where to cut (low seven bits) and whether compression was agreed
  * on; the others are the stream. Reading past the end of a piece is found by the address sanitizer.
  */
-#include <stdlib.h>
-
 #include "feed_ws.h"
+#include "on_heap.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
 
 enum { LONGEST = 1024, MAX = 600 }; /* byte by byte costs the square of it */
-
-static char *copy(const void *data, size_t n)
-{
-    char *p = malloc(n);
-    if (p == NULL)
-        abort();
-    return n == 0 ? p : memcpy(p, data, n);
-}
-
-static void drop(char *p, size_t n)
-{
-    (void)n;
-    free(p);
-}
-
-static const struct copier on_heap = {copy, drop};
-
-static void compare(const struct buf *a, const struct buf *b)
-{
-    if (a->len != b->len || (a->len > 0 && memcmp(a->data, b->data, a->len) != 0))
-        abort();
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
@@ -50,9 +27,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
         abort();
     feed_ws(&f, zip, step, data, n, n, 1, &on_heap, &whole);
     feed_ws(&f, zip, step, data, n, 1, 1, &on_heap, &other);
-    compare(&whole, &other);
+    must_match(&whole, &other);
     feed_ws(&f, zip, step, data, n, n * (input[0] & 0x7f) / 127, n + 1, &on_heap, &other);
-    compare(&whole, &other);
+    must_match(&whole, &other);
     ws_zip_free(zip);
     buf_free(&whole);
     buf_free(&other);
